@@ -1,0 +1,57 @@
+# What there is to do here. `make` alone lists it.
+
+SWIFT ?= swift
+DATA ?= ./data
+# Of Debian and Ubuntu: the C libraries that are linked, and the programs that tests run.
+PACKAGES := libargon2-dev libcurl4-openssl-dev libqrencode-dev zlib1g-dev libsqlite3-dev pkg-config \
+	zbar-tools python3-venv curl jq
+FOLDERS := Sources Tests $(wildcard Benchmarks) Package.swift
+
+.PHONY: help deps build run test lint check bench soak clean
+
+help: ## lists what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## installs the Debian packages that are missing; says nothing if none is
+	@missing=; for package in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		command -v apt-get >/dev/null || { echo "Please install what these Debian packages hold:$$missing" >&2; exit 1; }; \
+		if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+		echo "installing$$missing"; \
+		$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+build: deps ## builds for release and tells where the program is
+	@$(SWIFT) build -c release --product ticketflow
+	@echo .build/release/ticketflow
+
+run: build ## builds for release and starts everything, with something to look at
+	.build/release/ticketflow serve --demo --data $(DATA)
+
+test: deps .venv/installed ## builds everything for debugging and runs all tests; ONLY=name for some
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build $(if $(ONLY),--filter $(ONLY))
+
+.venv/installed: Tests/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement Tests/requirements.txt
+	@touch $@
+
+lint: ## looks at the format of the sources
+	$(SWIFT) format lint --strict --parallel --recursive $(FOLDERS)
+
+check: lint deps .venv/installed ## all that a pull request must pass
+	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
+	$(SWIFT) test --skip-build
+
+bench: build ## measures against yardsticks in the same run; ONLY=name for one
+	TICKETFLOW="$(CURDIR)/.build/release/ticketflow" $(SWIFT) run --package-path Benchmarks -c release benchmarks $(ONLY)
+
+soak: build .venv/installed ## the system tests on the release build, for as long as SOAK says (seconds, default 600)
+	$(SWIFT) build --build-tests
+	TICKETFLOW="$(CURDIR)/.build/release/ticketflow" TICKETFLOW_SOAK=$(or $(SOAK),600) $(SWIFT) test --skip-build --filter SystemTests
+
+clean: ## removes what was built
+	rm -rf .build Benchmarks/.build .venv

@@ -1,0 +1,86 @@
+package import Discovery
+import HTTPTypes
+package import Logging
+package import Observability
+package import ServiceKit
+import Synchronization
+import Values
+
+/// What an operator's tools ask of a process: is it alive, is it ready, what has it measured.
+package final class Operations: Sendable {
+    /// Something without which requests cannot be answered, such as a database.
+    package struct Check: Sendable {
+        let name: String
+        let run: @Sendable () async throws -> Void
+
+        /// - Parameter run: throws where it is not well.
+        package init(_ name: String, _ run: @escaping @Sendable () async throws -> Void) {
+            self.name = name
+            self.run = run
+        }
+    }
+
+    package static let live = Route(.get, "/health/live", .anyone)
+    package static let ready = Route(.get, "/health/ready", .anyone)
+    package static let metrics = Route(.get, "/metrics", .anyone)
+    package static let routes = [live, ready, metrics]
+
+    private struct Health: Encodable {
+        let status: String
+        var checks: [String: String]?
+    }
+
+    private let checks: [Check]
+    private let measured: PrometheusMetrics
+    private let logger: Logger
+    private let isStopping = Atomic<Bool>(false)
+
+    package init(checks: [Check], metrics: PrometheusMetrics, logger: Logger) {
+        self.checks = checks
+        measured = metrics
+        self.logger = logger
+    }
+
+    /// From now on no new requests are wanted here.
+    package func stopIsNear() {
+        isStopping.store(true, ordering: .relaxed)
+    }
+
+    /// Nil where the path is not one of `routes`.
+    package func answer(_ route: Route) async throws -> Reply? {
+        switch route.path {
+        case Operations.live.path: try Reply.ok(Health(status: "live"))
+        case Operations.ready.path: try await readiness()
+        case Operations.metrics.path: .bytes(Array(measured.render().utf8), type: "text/plain; version=0.0.4; charset=utf-8")
+        default: nil
+        }
+    }
+
+    private func readiness() async throws -> Reply {
+        let results = await withTaskGroup(of: (String, Bool).self) { group in
+            for check in checks { group.addTask { (check.name, await self.passes(check)) } }
+            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+        let isStopping = isStopping.load(ordering: .relaxed)
+        let isReady = !isStopping && results.values.allSatisfy { $0 }
+        var reply = try Reply.ok(
+            Health(
+                status: isReady ? "ready" : isStopping ? "stopping" : "notReady",
+                checks: results.mapValues { $0 ? "ok" : "failed" }))
+        if !isReady {
+            reply.status = .serviceUnavailable
+            reply.headers[.retryAfter] = "1"
+        }
+        return reply
+    }
+
+    private func passes(_ check: Check) async -> Bool {
+        do {
+            try await check.run()
+            return true
+        } catch {
+            logger.warning("a check of readiness failed", metadata: ["check": "\(check.name)", "error": "\(error)"])
+            return false
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import FoundationEssentials
+package import HTTPTypes
+import Values
+
+/// What the typed clients of `Contracts` are made of: routes in, values or `Problem`s out.
+package struct PeerClient: Sendable {
+    /// As whom a call is made.
+    package enum Caller: Sendable {
+        /// As this service, under the token that Authentication issued to it.
+        case itself
+        /// With the caller's own token handed on.
+        case token(String)
+        case nobody
+    }
+
+    private let service: ServiceName
+    private let transport: any Transport
+    private let ownToken: @Sendable () async throws -> String
+
+    package init(
+        service: ServiceName, transport: any Transport, ownToken: @escaping @Sendable () async throws -> String
+    ) {
+        self.service = service
+        self.transport = transport
+        self.ownToken = ownToken
+    }
+
+    package func call<Answer: Decodable>(
+        _ route: Route, _ parameters: [String] = [], query: [(String, String)] = [], as caller: Caller = .itself,
+        idempotencyKey: String? = nil, body: (any Encodable & Sendable)? = nil, answer: Answer.Type = Answer.self
+    ) async throws -> Answer {
+        let response = try await send(route, parameters, query: query, as: caller, idempotencyKey: idempotencyKey, body: body)
+        return try JSON.value(Answer.self, from: response.body)
+    }
+
+    /// For calls whose answer has no body that matters.
+    package func perform(
+        _ route: Route, _ parameters: [String] = [], query: [(String, String)] = [], as caller: Caller = .itself,
+        idempotencyKey: String? = nil, body: (any Encodable & Sendable)? = nil
+    ) async throws {
+        _ = try await send(route, parameters, query: query, as: caller, idempotencyKey: idempotencyKey, body: body)
+    }
+
+    private func send(
+        _ route: Route, _ parameters: [String], query: [(String, String)], as caller: Caller,
+        idempotencyKey: String?, body: (any Encodable & Sendable)?
+    ) async throws -> PeerResponse {
+        if Deadline.isOver { throw Problem.unavailable("The time for this request is over.") }
+        var headers = HTTPFields()
+        switch caller {
+        case .itself: headers[.authorization] = "Bearer \(try await ownToken())"
+        case .token(let token): headers[.authorization] = "Bearer \(token)"
+        case .nobody: break
+        }
+        if let requestID = Correlation.id { headers[.requestID] = requestID }
+        if let idempotencyKey { headers[.idempotencyKey] = idempotencyKey }
+        var bytes: [UInt8] = []
+        if let body {
+            headers[.contentType] = "application/json"
+            bytes = try JSON.bytes(of: body)
+        }
+        var target = route.path(parameters)
+        if !query.isEmpty {
+            target += "?" + query.map { "\($0.percentEncoded())=\($1.percentEncoded())" }.joined(separator: "&")
+        }
+        let response = try await transport.send(
+            PeerRequest(method: route.method, target: target, headers: headers, body: bytes), to: service)
+        guard (200..<300).contains(response.status) else {
+            if let problem = try? JSON.value(Problem.self, from: response.body) { throw problem }
+            throw Problem.unavailable("\(service) answered \(response.status).")
+        }
+        return response
+    }
+}
+
+extension HTTPField.Name {
+    package static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
+    package static let requestID = HTTPField.Name("X-Request-Id")!
+}

@@ -1,0 +1,52 @@
+package import HTTPTypes
+
+/// One operation of the HTTP API: who serves it is told by where it is listed, who may call it by `access`.
+///
+/// The same value registers the handler, dispatches at the front, and addresses the call of a peer.
+package struct Route: Sendable {
+    package enum Access: Hashable, Sendable {
+        /// No identity is asked for; the handler may ask for a secret of the thing itself.
+        case anyone
+        /// A signed-in user. What they may see is the handler's to decide.
+        case user
+        /// A service under its own token with this scope. Never forwarded from outside.
+        case service(scope: String)
+    }
+
+    package let method: HTTPRequest.Method
+    /// With parameters in braces: `/api/v1/orders/{id}`.
+    package let path: String
+    package let access: Access
+
+    package init(_ method: HTTPRequest.Method, _ path: String, _ access: Access) {
+        self.method = method
+        self.path = path
+        self.access = access
+    }
+
+    /// The path with its parameters filled in, in their order, percent-encoded.
+    package func path(_ parameters: [String]) -> String {
+        var parameters = parameters[...]
+        return path.split(separator: "/").map { segment in
+            guard segment.hasPrefix("{"), let value = parameters.popFirst() else { return "/" + segment }
+            return "/" + value.percentEncoded()
+        }.joined()
+    }
+}
+
+extension String {
+    /// All but RFC 3986's unreserved characters as `%XX`.
+    package func percentEncoded() -> String {
+        var result = ""
+        for byte in utf8 {
+            switch byte {
+            case 48...57, 65...90, 97...122, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+                result.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let digits = String(byte, radix: 16, uppercase: true)
+                result += "%" + (digits.count == 1 ? "0" : "") + digits
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,104 @@
+package import HTTPTypes
+
+/// Finds who serves a path: a tree over its segments, where a literal segment wins over a parameter.
+package struct RouteTable<Value: Sendable>: Sendable {
+    package enum Match: Sendable {
+        case found(Value, parameters: [String: String])
+        /// The path is known, but not with this method.
+        case methodNotAllowed(allowed: [HTTPRequest.Method])
+        case notFound
+    }
+
+    private struct Node: Sendable {
+        var literals: [Substring: Int] = [:]
+        var parameter: Int?
+        var values: [(method: HTTPRequest.Method, names: [String], value: Value)] = []
+    }
+
+    private var nodes = [Node()]
+
+    package init(_ entries: [(Route, Value)]) {
+        for (route, value) in entries { insert(route, value) }
+    }
+
+    private mutating func insert(_ route: Route, _ value: Value) {
+        var index = 0
+        var names: [String] = []
+        for segment in route.path.split(separator: "/") {
+            let next: Int?
+            if segment.hasPrefix("{") {
+                names.append(String(segment.dropFirst().dropLast()))
+                next = nodes[index].parameter
+            } else {
+                next = nodes[index].literals[segment]
+            }
+            if let next {
+                index = next
+            } else {
+                nodes.append(Node())
+                if segment.hasPrefix("{") {
+                    nodes[index].parameter = nodes.count - 1
+                } else {
+                    nodes[index].literals[Substring(String(segment))] = nodes.count - 1
+                }
+                index = nodes.count - 1
+            }
+        }
+        precondition(
+            !nodes[index].values.contains { $0.method == route.method }, "\(route.method) \(route.path) is listed twice")
+        nodes[index].values.append((route.method, names, value))
+    }
+
+    /// - Parameter path: still percent-encoded, without the query. `HEAD` finds what serves `GET`.
+    package func match(_ method: HTTPRequest.Method, _ path: Substring) -> Match {
+        guard path.first == "/" else { return .notFound }
+        var parameters: [String] = []
+        guard let node = find(path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)[...], 0, &parameters)
+        else { return .notFound }
+        let method = method == .head ? .get : method
+        guard let entry = nodes[node].values.first(where: { $0.method == method }) else {
+            return .methodNotAllowed(allowed: nodes[node].values.map(\.method))
+        }
+        return .found(entry.value, parameters: Dictionary(zip(entry.names, parameters)) { $1 })
+    }
+
+    private func find(_ segments: ArraySlice<Substring>, _ index: Int, _ parameters: inout [String]) -> Int? {
+        guard let segment = segments.first else { return nodes[index].values.isEmpty ? nil : index }
+        if let next = nodes[index].literals[segment], let found = find(segments.dropFirst(), next, &parameters) {
+            return found
+        }
+        guard let next = nodes[index].parameter, !segment.isEmpty, let value = segment.percentDecoded() else { return nil }
+        parameters.append(value)
+        if let found = find(segments.dropFirst(), next, &parameters) { return found }
+        parameters.removeLast()
+        return nil
+    }
+}
+
+extension Substring {
+    /// Nil for a broken escape, for bytes that are not UTF-8, and for NUL, which no parameter may hold.
+    package func percentDecoded(plusIsSpace: Bool = false) -> String? {
+        guard utf8.contains(where: { $0 == 37 || $0 == 43 || $0 == 0 }) else { return String(self) }
+        var bytes: [UInt8] = []
+        var rest = utf8[...]
+        while let byte = rest.popFirst() {
+            switch byte {
+            case UInt8(ascii: "%"):
+                guard let high = rest.popFirst().flatMap(hexValue), let low = rest.popFirst().flatMap(hexValue) else { return nil }
+                bytes.append(high << 4 | low)
+            case UInt8(ascii: "+") where plusIsSpace: bytes.append(32)
+            default: bytes.append(byte)
+            }
+        }
+        return bytes.contains(0) ? nil : String(validating: bytes, as: UTF8.self)
+    }
+}
+
+private func hexValue(_ character: UInt8) -> UInt8? {
+    switch character {
+    case 48...57: character - 48
+    case 65...70: character - 55
+    case 97...102: character - 87
+    default: nil
+    }
+}

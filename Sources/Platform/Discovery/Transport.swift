@@ -1,0 +1,57 @@
+package import HTTPTypes
+import Synchronization
+
+/// A call of a peer.
+package struct PeerRequest: Sendable {
+    package var method: HTTPRequest.Method
+    /// Path and query.
+    package var target: String
+    package var headers: HTTPFields
+    package var body: [UInt8]
+
+    package init(method: HTTPRequest.Method, target: String, headers: HTTPFields, body: [UInt8]) {
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+    }
+}
+
+package struct PeerResponse: Sendable {
+    package var status: Int
+    package var headers: HTTPFields
+    package var body: [UInt8]
+
+    package init(status: Int, headers: HTTPFields, body: [UInt8]) {
+        self.status = status
+        self.headers = headers
+        self.body = body
+    }
+}
+
+/// How a call reaches a peer: in this process, or over the network to an instance of it.
+///
+/// Throws `Problem` 503 when the peer cannot be reached. `Deadline.current` bounds the wait.
+package protocol Transport: Sendable {
+    func send(_ request: PeerRequest, to service: ServiceName) async throws -> PeerResponse
+}
+
+/// Calls the peer's own router, no socket. Peers need each other, so they are entered once all are made.
+package final class InProcessTransport: Transport {
+    package typealias Responder = @Sendable (PeerRequest) async throws -> PeerResponse
+
+    private let responders = Mutex<[ServiceName: Responder]>([:])
+
+    package init() {}
+
+    package func enter(_ service: ServiceName, _ responder: @escaping Responder) {
+        responders.withLock { $0[service] = responder }
+    }
+
+    package func send(_ request: PeerRequest, to service: ServiceName) async throws -> PeerResponse {
+        guard let responder = responders.withLock({ $0[service] }) else {
+            throw Problem.unavailable("The service \(service) does not run here.")
+        }
+        return try await responder(request)
+    }
+}

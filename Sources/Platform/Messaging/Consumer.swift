@@ -1,0 +1,88 @@
+package import Logging
+import ServiceLifecycle
+import Values
+
+/// A queue of a service and what it does with each event.
+package struct Consumer: Sendable {
+    /// One kind of event, and what it causes.
+    package struct Handler: Sendable {
+        let event: String
+        let handle: @Sendable (Message) async throws -> Void
+
+        /// - Parameter handle: makes the effect, once for each id (see `Inbox`). Throwing means: try again later.
+        package static func on<Body: DomainEvent>(
+            _ type: Body.Type, _ handle: @escaping @Sendable (Envelope<Body>) async throws -> Void
+        ) -> Handler {
+            Handler(event: Body.name) { message in
+                try await handle(try JSON.value(Envelope<Body>.self, from: message.json))
+            }
+        }
+    }
+
+    /// `<service>.<purpose>`.
+    package let queue: String
+    let concurrency: Int
+    let handlers: [Handler]
+
+    package init(_ queue: String, concurrency: Int = 16, _ handlers: [Handler]) {
+        self.queue = queue
+        self.concurrency = concurrency
+        self.handlers = handlers
+    }
+
+    package var declaration: QueueDeclaration {
+        QueueDeclaration(name: queue, patterns: handlers.map(\.event))
+    }
+
+    /// What the runner does with each message.
+    package func handle(_ message: Message) async throws {
+        for handler in handlers where handler.event == message.name {
+            try await handler.handle(message)
+        }
+    }
+}
+
+/// Takes a consumer's messages from the broker, one task for each queue.
+package struct ConsumerRunner: Service {
+    private let consumer: Consumer
+    private let broker: any Broker
+    private let logger: Logger
+
+    package init(consumer: Consumer, broker: any Broker, logger: Logger) {
+        self.consumer = consumer
+        self.broker = broker
+        self.logger = logger
+    }
+
+    package func run() async throws {
+        while !Task.isCancelled, !Task.isShuttingDownGracefully {
+            do {
+                try await broker.consume(consumer.queue, concurrency: consumer.concurrency) { message in
+                    await handle(message)
+                }
+            } catch is CancellationError {
+                return
+            } catch {
+                logger.warning(
+                    "a queue cannot be read; trying again", metadata: ["queue": "\(consumer.queue)", "error": "\(error)"])
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+    }
+
+    private func handle(_ message: Message) async -> Outcome {
+        do {
+            try await Correlation.$id.withValue("\(message.id)") {
+                try await consumer.handle(message)
+            }
+            return .handled
+        } catch {
+            logger.warning(
+                "a message was not handled",
+                metadata: [
+                    "queue": "\(consumer.queue)", "event": "\(message.name)", "id": "\(message.id)", "error": "\(error)",
+                ])
+            return .failed(reason: "\(error)")
+        }
+    }
+}

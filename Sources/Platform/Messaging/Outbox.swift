@@ -1,0 +1,85 @@
+package import Logging
+import ServiceLifecycle
+package import Storage
+import Values
+
+/// The events of a service that wait to be sent: written in the transaction of the change that they tell of.
+package struct Outbox: Sendable {
+    private let signal: Signal
+
+    /// - Parameter signal: wakes the relay when a transaction with events is durable.
+    package init(signal: Signal) {
+        self.signal = signal
+    }
+
+    package static let migration = Migration(
+        "0000-messages",
+        """
+        CREATE TABLE outbox (id TEXT PRIMARY KEY, name TEXT NOT NULL, json TEXT NOT NULL);
+        CREATE TABLE inbox (consumer TEXT NOT NULL, event_id TEXT NOT NULL, received_at BIGINT NOT NULL, PRIMARY KEY (consumer, event_id));
+        CREATE INDEX inbox_received_at ON inbox (received_at);
+        """)
+
+    /// Adds an event to the transaction.
+    /// - Parameter version: of the aggregate after this change.
+    package func append<Body: DomainEvent>(_ body: Body, of aggregateID: String, version: Int64, in tx: Transaction) throws {
+        let envelope = Envelope(
+            id: MessageID(), time: try tx.now, aggregateID: aggregateID, aggregateVersion: version,
+            correlationID: Correlation.id, traceparent: Correlation.traceparent, body: body)
+        try tx.execute(
+            "INSERT INTO outbox (id, name, json) VALUES (\(envelope.id), \(Body.name), \(try JSON.text(of: envelope)))")
+        let signal = signal
+        tx.onCommit { signal.send() }
+    }
+}
+
+/// Sends what is in the outbox, and removes it once the broker has confirmed. Several may run side by side; a message
+/// sent twice is the consumers' inbox to notice.
+package struct OutboxRelay: Service {
+    /// How many events go to the broker at once.
+    private static let batch = 500
+
+    private let database: Database
+    private let broker: any Broker
+    private let signal: Signal
+    private let logger: Logger
+
+    package init(database: Database, broker: any Broker, signal: Signal, logger: Logger) {
+        self.database = database
+        self.broker = broker
+        self.signal = signal
+        self.logger = logger
+    }
+
+    package func run() async throws {
+        await withGracefulShutdownHandler {
+            while !Task.isCancelled, !Task.isShuttingDownGracefully {
+                do {
+                    while try await relay() == OutboxRelay.batch {}
+                } catch is CancellationError {
+                    return
+                } catch {
+                    logger.warning("events could not be sent; they stay in the outbox", metadata: ["error": "\(error)"])
+                }
+                // Also without a signal: events of an earlier run, of another process, or whose sending failed.
+                await signal.wait(atMost: .seconds(1))
+            }
+        } onGracefulShutdown: {
+            signal.send()
+        }
+    }
+
+    private func relay() async throws -> Int {
+        let messages = try await database.read { tx in
+            try tx.rows("SELECT id, name, json FROM outbox ORDER BY id LIMIT \(OutboxRelay.batch)").map { row in
+                Message(id: try row["id"], name: try row["name"], json: try row["json"])
+            }
+        }
+        guard !messages.isEmpty else { return 0 }
+        try await broker.publish(messages)
+        try await database.write { tx in
+            _ = try tx.execute("DELETE FROM outbox WHERE id IN \(list: messages.map(\.id))")
+        }
+        return messages.count
+    }
+}

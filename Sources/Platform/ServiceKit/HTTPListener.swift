@@ -1,0 +1,71 @@
+import Discovery
+import HTTPTypes
+import Hummingbird
+package import Logging
+import NIOCore
+import ServiceLifecycle
+
+/// Hummingbird's server before a closure: it reads whole requests of bounded size and writes whole answers.
+package struct HTTPListener: Service {
+    /// JSON of this API is small; what is larger is not for it.
+    package static let largestBody = 64 * 1024
+
+    private let host: String
+    private let port: Int
+    private let logger: Logger
+    private let onReady: @Sendable (Int) -> Void
+    private let respond: @Sendable (IncomingRequest) async -> Reply
+
+    /// - Parameters:
+    ///   - port: 0 takes a free one.
+    ///   - onReady: is told the port once connections are accepted.
+    package init(
+        host: String, port: Int, logger: Logger, onReady: @escaping @Sendable (Int) -> Void = { _ in },
+        respond: @escaping @Sendable (IncomingRequest) async -> Reply
+    ) {
+        self.host = host
+        self.port = port
+        self.logger = logger
+        self.onReady = onReady
+        self.respond = respond
+    }
+
+    package func run() async throws {
+        let respond = respond
+        let onReady = onReady
+        let application = Application(
+            responder: CallbackResponder<BasicRequestContext> { request, _ in await answer(request, respond) },
+            configuration: .init(address: .hostname(host, port: port), serverName: nil, backlog: 4_096),
+            onServerRunning: { channel in onReady(channel.localAddress?.port ?? 0) },
+            logger: logger)
+        try await application.run()
+    }
+}
+
+private func answer(_ request: Request, _ respond: @Sendable (IncomingRequest) async -> Reply) async -> Response {
+    let reply: Reply
+    do {
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > HTTPListener.largestBody {
+            throw NIOTooManyBytesError(maxBytes: HTTPListener.largestBody)
+        }
+        let body = try await request.body.collect(upTo: HTTPListener.largestBody)
+        let bytes = body.getBytes(at: body.readerIndex, length: body.readableBytes) ?? []
+        if !bytes.isEmpty, let type = request.headers[.contentType], !type.lowercased().contains("json") {
+            throw Problem(415, "unsupported-media-type", "The body must be JSON", detail: "Send it with Content-Type: application/json.")
+        }
+        reply = await respond(
+            IncomingRequest(
+                method: request.method, target: request.uri.string, headers: request.headers, body: bytes))
+    } catch let problem as Problem {
+        reply = .problem(problem, requestID: "none")
+    } catch is NIOTooManyBytesError {
+        reply = .problem(
+            Problem(413, "body-too-large", "The body is too large", detail: "It may have at most \(HTTPListener.largestBody) bytes."),
+            requestID: "none")
+    } catch {
+        reply = .problem(.badRequest("The body did not arrive whole."), requestID: "none")
+    }
+    return Response(
+        status: reply.status, headers: reply.headers,
+        body: reply.body.isEmpty ? .init() : .init(byteBuffer: ByteBuffer(bytes: reply.body)))
+}

@@ -1,0 +1,210 @@
+import Crypto
+package import Discovery
+import FoundationEssentials
+package import HTTPTypes
+package import Storage
+import Synchronization
+package import Values
+
+/// What makes a repeated request the same request: who asks, the key they chose, and what they asked for.
+package struct IdempotencyKey: Hashable, Sendable {
+    let principal: String
+    let key: String
+    /// Hash of route and body.
+    let fingerprint: String
+
+    package init(principal: String, key: String, fingerprint: String) {
+        self.principal = principal
+        self.key = key
+        self.fingerprint = fingerprint
+    }
+}
+
+/// Remembers answers under their keys. The row is written in the transaction of the effect, so there is no mark "in progress"
+/// that a crash could leave behind.
+package enum Idempotency {
+    package static let retention = TimeSpan.hours(48)
+
+    package static let migration = Migration(
+        "0000-idempotency",
+        """
+        CREATE TABLE idempotency (
+            principal TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, status BIGINT NOT NULL,
+            location TEXT, body TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (principal, key)
+        );
+        CREATE INDEX idempotency_created_at ON idempotency (created_at);
+        """)
+
+    /// The first answer if there was one; else what `effect` answers, remembered from now on.
+    /// A thrown error rolls back with all else and so is not remembered.
+    package static func once(
+        _ key: IdempotencyKey?, in tx: Transaction, _ effect: () throws -> Reply
+    ) throws -> Reply {
+        guard let key else { return try effect() }
+        if let answer = try answer(to: key, in: tx) { return answer }
+        let reply = try effect()
+        try remember(reply, for: key, in: tx)
+        return reply
+    }
+
+    package static func answer(to key: IdempotencyKey, in tx: Transaction) throws -> Reply? {
+        guard
+            let row = try tx.row(
+                """
+                SELECT fingerprint, status, location, body FROM idempotency
+                WHERE principal = \(key.principal) AND key = \(key.key)
+                """)
+        else { return nil }
+        guard try row["fingerprint"] == key.fingerprint else { throw Problem.idempotencyKeyReused }
+        return try reply(row)
+    }
+
+    private static func reply(_ row: Row) throws -> Reply {
+        var reply = Reply(status: .init(code: try row["status"]), body: Array((try row["body"] as String).utf8))
+        if !reply.body.isEmpty { reply.headers[.contentType] = "application/json" }
+        reply.headers[.location] = try row["location"]
+        return reply
+    }
+
+    package static func remember(_ reply: Reply, for key: IdempotencyKey, in tx: Transaction) throws {
+        let isNew = try tx.row(
+            """
+            INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at)
+            VALUES (\(key.principal), \(key.key), \(key.fingerprint), \(reply.status.code), \(reply.headers[.location]),
+                \(String(decoding: reply.body, as: UTF8.self)), \(tx.now))
+            ON CONFLICT DO NOTHING RETURNING key
+            """)
+        guard isNew != nil else { throw Problem.requestInProgress }
+    }
+
+    static func forgetOld(in tx: Transaction) throws {
+        try tx.execute("DELETE FROM idempotency WHERE created_at < \(tx.now - retention)")
+    }
+}
+
+extension Problem {
+    static let idempotencyKeyReused = Problem(
+        422, "idempotency-key-reused", "This Idempotency-Key was used for another request",
+        detail: "Take a new key for each new request; repeat a key only with the same route and body.")
+    static let requestInProgress = Problem(
+        409, "request-in-progress", "The first request with this Idempotency-Key is still running",
+        detail: "Repeat it in a moment to get its answer.", retryAfter: 1)
+}
+
+extension Call {
+    /// Who a key belongs to: a user, a service, or whoever holds the secret of a cart or an order.
+    package var principal: String? {
+        switch identity {
+        case .user(let user): "\(user.id)"
+        case .service(let name, _): "service:\(name)"
+        case .anonymous:
+            (headers[.cartToken] ?? headers[.orderToken]).map { "link:\(Call.hash($0.utf8))" }
+        }
+    }
+
+    /// The key that this operation demands; 400 if it is missing.
+    package func idempotencyKey() throws -> IdempotencyKey {
+        guard let key = headers[.idempotencyKey], !key.isEmpty, key.utf8.count <= 200 else {
+            throw Problem(
+                400, "idempotency-key-required", "An Idempotency-Key is required",
+                detail: "Send a field Idempotency-Key with a value of your choice, 1 to 200 characters, new for each new request.")
+        }
+        return IdempotencyKey(
+            principal: principal ?? "nobody", key: key,
+            fingerprint: Call.hash(Array("\(route.method) \(path)\n".utf8) + bytes))
+    }
+
+    fileprivate static func hash(_ bytes: some Sequence<UInt8>) -> String {
+        var hash = SHA256()
+        hash.update(data: Data(bytes))
+        return Data(hash.finalize()).base64EncodedString()
+    }
+}
+
+extension HTTPField.Name {
+    package static let cartToken = HTTPField.Name("X-Cart-Token")!
+    package static let orderToken = HTTPField.Name("X-Order-Token")!
+}
+
+/// Requests with a key that this instance is working on. A second one waits a moment for the first and then is refused.
+final class RequestsInFlight: Sendable {
+    private let keys = Mutex<Set<String>>([])
+
+    func enter(_ key: String) async throws {
+        for attempt in 0..<20 {
+            if keys.withLock({ $0.insert(key).inserted }) { return }
+            if attempt < 19 { try await Task.sleep(for: .milliseconds(15)) }
+        }
+        throw Problem.requestInProgress
+    }
+
+    func leave(_ key: String) {
+        _ = keys.withLock { $0.remove(key) }
+    }
+}
+
+extension IdempotencyKey {
+    /// Principal and key, without what was asked for.
+    package struct Identity: Hashable, Sendable {
+        let principal: String
+        let key: String
+    }
+
+    package var identity: Identity { Identity(principal: principal, key: key) }
+
+    /// To derive the keys of further calls from.
+    package var text: String { Call.hash("\(principal)\n\(key)".utf8) }
+}
+
+/// Many keys at once, for requests that are decided together.
+extension Idempotency {
+    /// What was answered before under a key.
+    package enum Known: Sendable {
+        case row(fingerprint: String, Reply)
+        /// Earlier in the same batch.
+        case answer(Result<Reply, Problem>)
+
+        package func reply(to key: IdempotencyKey) -> Result<Reply, Problem> {
+            switch self {
+            case .row(let fingerprint, let reply):
+                fingerprint == key.fingerprint ? .success(reply) : .failure(.idempotencyKeyReused)
+            case .answer(let result): result
+            }
+        }
+    }
+
+    package static func answers(to keys: [IdempotencyKey], in tx: Transaction) throws -> [IdempotencyKey.Identity: Known] {
+        var known: [IdempotencyKey.Identity: Known] = [:]
+        for (principal, keys) in Dictionary(grouping: keys, by: \.principal) {
+            var rest = keys.map(\.key)[...]
+            // Few sizes of lists, so that few statements are prepared.
+            while !rest.isEmpty {
+                let size = [64, 16, 4, 1].first { $0 <= rest.count } ?? 1
+                let part = Array(rest.prefix(size))
+                rest = rest.dropFirst(size)
+                let rows = try tx.rows(
+                    """
+                    SELECT key, fingerprint, status, location, body FROM idempotency
+                    WHERE principal = \(principal) AND key IN \(list: part)
+                    """)
+                for row in rows {
+                    known[.init(principal: principal, key: try row["key"])] = .row(
+                        fingerprint: try row["fingerprint"], try reply(row))
+                }
+            }
+        }
+        return known
+    }
+
+    package static func remember(_ replies: [(Reply, IdempotencyKey)], in tx: Transaction) throws {
+        let now = try tx.now
+        try tx.insert(
+            "INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at) VALUES ",
+            replies.map { reply, key in
+                """
+                (\(key.principal), \(key.key), \(key.fingerprint), \(reply.status.code), \(reply.headers[.location]), \
+                \(String(decoding: reply.body, as: UTF8.self)), \(now))
+                """
+            })
+    }
+}

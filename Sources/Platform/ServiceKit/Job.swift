@@ -1,0 +1,43 @@
+package import Logging
+import Messaging
+import ServiceLifecycle
+package import Values
+
+/// What a service does on a timer. One that fails is logged and tried again at its next time.
+package struct Job: Sendable {
+    package let name: String
+    let interval: TimeSpan
+    package let work: @Sendable () async throws -> Void
+
+    package init(_ name: String, every interval: TimeSpan, _ work: @escaping @Sendable () async throws -> Void) {
+        self.name = name
+        self.interval = interval
+        self.work = work
+    }
+}
+
+package struct JobRunner: Service {
+    private let job: Job
+    private let logger: Logger
+
+    package init(_ job: Job, logger: Logger) {
+        self.job = job
+        self.logger = logger
+    }
+
+    package func run() async throws {
+        let stop = Signal()
+        await withGracefulShutdownHandler {
+            while !Task.isCancelled, !Task.isShuttingDownGracefully {
+                do {
+                    try await Correlation.$id.withValue("job:\(job.name)") { try await job.work() }
+                } catch {
+                    logger.warning("a job failed; it is tried again", metadata: ["job": "\(job.name)", "error": "\(error)"])
+                }
+                await stop.wait(atMost: job.interval.duration)
+            }
+        } onGracefulShutdown: {
+            stop.send()
+        }
+    }
+}

@@ -1,0 +1,71 @@
+package import Configuration
+package import Discovery
+package import Logging
+package import Messaging
+package import ServiceLifecycle
+package import Storage
+
+/// The shape of a service. The eight services conform to it, and `ticketflow` runs any subset of them in one process.
+package protocol Microservice: Sendable {
+    static var name: ServiceName { get }
+    static var migrations: [Migration] { get }
+    init(_ environment: ServiceEnvironment) throws
+    /// What it answers.
+    var endpoints: [Endpoint] { get }
+    /// What it listens to.
+    var consumers: [Consumer] { get }
+    /// What it does on a timer.
+    var jobs: [Job] { get }
+    /// What runs beside the requests for as long as the service does.
+    var services: [any Service] { get }
+    /// Runs once before the first request, after the migrations.
+    func prepare() async throws
+}
+
+extension Microservice {
+    package var services: [any Service] { [] }
+    package func prepare() async throws {}
+}
+
+/// What a service is given. It never knows in which shape it runs.
+package struct ServiceEnvironment: Sendable {
+    package let database: Database
+    package let outbox: Outbox
+    /// The service's own part of the configuration.
+    package let configuration: ConfigReader
+    package let secrets: Secrets
+    package let faults: Faults
+    package let logger: Logger
+    private let transport: any Transport
+    private let ownToken: @Sendable () async throws -> String
+
+    package init(
+        database: Database, outbox: Outbox, configuration: ConfigReader, secrets: Secrets, faults: Faults, logger: Logger,
+        transport: any Transport, ownToken: @escaping @Sendable () async throws -> String
+    ) {
+        self.database = database
+        self.outbox = outbox
+        self.configuration = configuration
+        self.secrets = secrets
+        self.faults = faults
+        self.logger = logger
+        self.transport = transport
+        self.ownToken = ownToken
+    }
+
+    /// A way to call a peer, for the typed clients of `Contracts`.
+    package func peer(_ name: ServiceName) -> PeerClient {
+        PeerClient(service: name, transport: transport, ownToken: ownToken)
+    }
+}
+
+/// A route and what answers it.
+package struct Endpoint: Sendable {
+    package let route: Route
+    package let handle: @Sendable (Call) async throws -> Reply
+
+    package init(_ route: Route, _ handle: @escaping @Sendable (Call) async throws -> Reply) {
+        self.route = route
+        self.handle = handle
+    }
+}

@@ -1,0 +1,71 @@
+import Crypto
+import Discovery
+import Foundation
+
+/// What must not be known: keys and passwords, each a file of mode 0600 in one folder, made on first use.
+package struct Secrets: Sendable {
+    private let folder: String
+
+    package init(folder: String) throws {
+        self.folder = folder
+        try FileManager.default.createDirectory(
+            atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    }
+
+    /// The secret of this name, or nil where it was not made yet.
+    package func find(_ name: String) throws -> [UInt8]? {
+        guard let text = try? String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8) else { return nil }
+        guard let data = Data(base64Encoded: text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
+            throw Problem.badRequest("\(folder)/\(name) is not base64; restore it from a backup")
+        }
+        return [UInt8](data)
+    }
+
+    /// The secret of this name; made by `make` and written durably if it is not there.
+    package func findOrMake(_ name: String, _ make: () -> [UInt8] = Secrets.randomKey) throws -> [UInt8] {
+        if let secret = try find(name) { return secret }
+        let secret = make()
+        let path = "\(folder)/\(name)"
+        let temporary = "\(path).new"
+        guard
+            FileManager.default.createFile(
+                atPath: temporary, contents: Data(Data(secret).base64EncodedString().utf8) + Data("\n".utf8),
+                attributes: [.posixPermissions: 0o600])
+        else { throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: temporary]) }
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: temporary))
+        try handle.synchronize()
+        try handle.close()
+        try FileManager.default.moveItem(atPath: temporary, toPath: path)
+        return secret
+    }
+
+    package static func randomKey() -> [UInt8] {
+        SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
+    }
+}
+
+/// A secret that is derived from an id and not stored, so that a mail can carry a link: HMAC-SHA256 over purpose, id and version.
+package struct LinkSecret: Sendable {
+    private let key: SymmetricKey
+    private let purpose: String
+
+    package init(key: [UInt8], purpose: String) {
+        self.key = SymmetricKey(data: key)
+        self.purpose = purpose
+    }
+
+    package func token(for id: String, version: Int64 = 1) -> String {
+        let code = HMAC<SHA256>.authenticationCode(for: Data("\(purpose)\n\(id)\n\(version)".utf8), using: key)
+        return Data(code).base64EncodedString()
+            .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    }
+
+    /// In the same time for every wrong token.
+    package func accepts(_ token: String?, for id: String, version: Int64 = 1) -> Bool {
+        guard let token else { return false }
+        let expected = self.token(for: id, version: version).utf8
+        let given = token.utf8
+        guard expected.count == given.count else { return false }
+        return zip(expected, given).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
+    }
+}

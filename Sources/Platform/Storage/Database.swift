@@ -1,0 +1,104 @@
+import ServiceLifecycle
+
+/// A database of one service, on whichever engine the deployment has.
+///
+/// The body of a transaction is synchronous and may be run again, so it has no effects but those on the database.
+/// It never catches a database error: PostgreSQL has aborted the transaction by then. Where a conflict is expected,
+/// say `ON CONFLICT DO NOTHING RETURNING` and look at the rows.
+package final class Database: Service {
+    package let name: String
+    private let engine: any StorageEngine
+
+    init(name: String, engine: any StorageEngine) {
+        self.name = name
+        self.engine = engine
+    }
+
+    /// Runs `body` in a read-write transaction that is durable when this returns. Throwing rolls it back.
+    ///
+    /// Once queued, the write ends with its real outcome, whatever happens to the caller's task; at `Deadline.current`
+    /// only the waiting ends, with `StorageError.deadline`.
+    package func write<Result: Sendable>(
+        _ body: @escaping @Sendable (Transaction) throws -> Result
+    ) async throws -> Result {
+        try await engine.write(body)
+    }
+
+    /// Runs `body` on a snapshot. Never waits for writers.
+    package func read<Result: Sendable>(
+        _ body: @escaping @Sendable (Transaction) throws -> Result
+    ) async throws -> Result {
+        try await engine.read(body)
+    }
+
+    /// Brings the schema up to date, under a lock, each migration in a transaction of its own.
+    package func migrate(_ migrations: [Migration]) async throws {
+        try await write { tx in
+            _ = try tx.execute(
+                "CREATE TABLE IF NOT EXISTS schema_migration (id TEXT PRIMARY KEY, text TEXT NOT NULL, applied_at BIGINT NOT NULL)")
+        }
+        let applied = try await read { tx in
+            try tx.rows("SELECT id, text FROM schema_migration ORDER BY id").map { row in
+                (id: try row["id"] as String, text: try row["text"] as String)
+            }
+        }
+        for (id, text) in applied {
+            guard let known = migrations.first(where: { $0.id == id }) else {
+                throw StorageError.newerSchema(database: name, migration: id)
+            }
+            guard known.text == text else { throw StorageError.changedMigration(database: name, migration: id) }
+        }
+        for migration in migrations where !applied.contains(where: { $0.id == migration.id }) {
+            try await write { tx in
+                let isNew = try tx.row(
+                    """
+                    INSERT INTO schema_migration (id, text, applied_at) VALUES (\(migration.id), \(migration.text), \(tx.now))
+                    ON CONFLICT DO NOTHING RETURNING id
+                    """)
+                guard isNew != nil else { return }
+                for statement in migration.statements { try tx.execute(SQL(stringLiteral: statement)) }
+            }
+        }
+    }
+
+    /// Ends the waiting of callers whose deadline has passed, until the process is asked to stop.
+    package func run() async throws {
+        await engine.run()
+    }
+
+    package func close() async throws {
+        try await engine.close()
+    }
+}
+
+/// One step of a schema's history. Append-only: what was released is never changed.
+package struct Migration: Sendable {
+    package let id: String
+    package let statements: [String]
+
+    /// - Parameter sql: statements in the common subset of both engines, each ended by `;` at the end of a line.
+    package init(_ id: String, _ sql: String) {
+        self.id = id
+        var statements: [String] = []
+        var lines: [Substring] = []
+        for line in sql.split(separator: "\n") {
+            lines.append(line)
+            if line.hasSuffix(";") {
+                statements.append(lines.joined(separator: "\n"))
+                lines = []
+            }
+        }
+        precondition(lines.allSatisfy { $0.allSatisfy(\.isWhitespace) }, "migration \(id) has a statement without its ;")
+        self.statements = statements
+    }
+
+    var text: String { statements.joined(separator: "\n") }
+}
+
+/// A kind of database: SQLite, PostgreSQL.
+protocol StorageEngine: Sendable {
+    func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result
+    func read<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result
+    func run() async
+    func close() async throws
+}

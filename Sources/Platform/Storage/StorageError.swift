@@ -1,0 +1,38 @@
+/// What a database can answer beside rows.
+package enum StorageError: Error, Sendable {
+    /// A constraint of the schema refused the change. `detail` names it where the engine does.
+    case constraint(Constraint, detail: String)
+    /// The wait ended at the deadline. If `begun`, the outcome is unknown to the caller; else nothing was done.
+    case deadline(begun: Bool)
+    /// A commit failed after the change was made: nothing of it is there.
+    case commitFailed(String)
+    case unexpectedValue(column: String, expected: String)
+    /// The database was written by a newer program than this one.
+    case newerSchema(database: String, migration: String)
+    /// A migration that was applied reads otherwise now.
+    case changedMigration(database: String, migration: String)
+    case closed
+    case engine(code: Int, message: String)
+
+    package enum Constraint: String, Sendable {
+        case unique, foreignKey, check, notNull, other
+    }
+}
+
+extension StorageError: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .constraint(let kind, let detail): "a \(kind.rawValue) constraint refused the change: \(detail)"
+        case .deadline(let begun):
+            begun ? "the deadline passed while the change was being made" : "the deadline passed before the change was begun"
+        case .commitFailed(let message): "the commit failed: \(message)"
+        case .unexpectedValue(let column, let expected): "column \(column) does not hold \(expected)"
+        case .newerSchema(let database, let migration):
+            "\(database) was written by a newer version of this program (it has migration \(migration)); start that version, or restore a backup"
+        case .changedMigration(let database, let migration):
+            "migration \(migration) of \(database) was changed after it had been applied; migrations are append-only"
+        case .closed: "the database is closed"
+        case .engine(let code, let message): "\(message) (\(code))"
+        }
+    }
+}

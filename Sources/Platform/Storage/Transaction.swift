@@ -1,0 +1,57 @@
+package import Values
+
+/// An open transaction. It lives in the closure that it is handed to, and runs on the engine's own thread.
+package struct Transaction {
+    let connection: any EngineConnection
+
+    /// Runs a statement and says how many rows it changed.
+    @discardableResult
+    package func execute(_ sql: SQL) throws -> Int {
+        try connection.execute(sql)
+    }
+
+    package func rows(_ sql: SQL) throws -> [Row] {
+        try connection.rows(sql)
+    }
+
+    package func row(_ sql: SQL) throws -> Row? {
+        try connection.rows(sql).first
+    }
+
+    /// The database's clock at this moment: in PostgreSQL `clock_timestamp()`, in SQLite that of this process.
+    package var now: Instant {
+        get throws { try connection.now() }
+    }
+
+    /// Runs once this transaction is durable, not at all if it is rolled back. Must be short: other writers wait for it.
+    package func onCommit(_ action: @escaping @Sendable () -> Void) {
+        connection.onCommit(action)
+    }
+}
+
+/// What an engine offers to a transaction's body.
+protocol EngineConnection {
+    func execute(_ sql: SQL) throws -> Int
+    func rows(_ sql: SQL) throws -> [Row]
+    func now() throws -> Instant
+    func onCommit(_ action: @escaping @Sendable () -> Void)
+}
+
+extension Transaction {
+    /// How many rows one statement of a bulk insert takes: few sizes, so that few statements are prepared.
+    private static let chunks = [64, 16, 4, 1]
+
+    /// Inserts rows with as few statements as possible.
+    /// - Parameters:
+    ///   - head: up to and with `VALUES`.
+    ///   - rows: each in parentheses.
+    package func insert(_ head: SQL, _ rows: [SQL]) throws {
+        var rest = rows[...]
+        for size in Transaction.chunks {
+            while rest.count >= size {
+                try execute("\(head)\(SQL.joined(rest.prefix(size), by: ", "))")
+                rest = rest.dropFirst(size)
+            }
+        }
+    }
+}

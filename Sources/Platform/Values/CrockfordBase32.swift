@@ -1,0 +1,59 @@
+/// Crockford's base 32: no `I`, `L`, `O`, `U`, so that it can be read aloud and typed.
+package enum CrockfordBase32 {
+    private static let alphabet = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
+    private static let values: [UInt8] = {
+        var values = [UInt8](repeating: 255, count: 256)
+        for (value, character) in alphabet.enumerated() {
+            values[Int(character)] = UInt8(value)
+            values[Int(character) & ~0x20 | (character < 58 ? 0x20 : 0)] = UInt8(value)
+        }
+        return values
+    }()
+
+    /// Five bits a character, high bits first, the last character padded with zero bits.
+    package static func encode(_ bytes: some Sequence<UInt8>, uppercase: Bool = false) -> String {
+        var output: [UInt8] = []
+        var buffer: UInt32 = 0
+        var bits: UInt32 = 0
+        for byte in bytes {
+            buffer = buffer << 8 | UInt32(byte)
+            bits += 8
+            while bits >= 5 {
+                bits -= 5
+                output.append(alphabet[Int(buffer >> bits & 31)])
+            }
+            buffer &= 0xFF
+        }
+        if bits > 0 { output.append(alphabet[Int(buffer << (5 - bits) & 31)]) }
+        if uppercase {
+            for index in output.indices where output[index] >= 97 { output[index] -= 32 }
+        }
+        return String(decoding: output, as: UTF8.self)
+    }
+
+    /// The bytes of `text`, in either case; nil for any other character or padding that is not zero.
+    package static func decode(_ text: String) -> [UInt8]? {
+        var output: [UInt8] = []
+        var buffer: UInt32 = 0
+        var bits: UInt32 = 0
+        for character in text.utf8 {
+            guard let value = value(of: character) else { return nil }
+            buffer = buffer << 5 | UInt32(value)
+            bits += 5
+            if bits >= 8 {
+                bits -= 8
+                output.append(UInt8(buffer >> bits & 0xFF))
+            }
+            buffer &= 0x1F
+        }
+        guard bits < 5, buffer & (1 << bits - 1) == 0 else { return nil }
+        return output
+    }
+
+    static func value(of character: UInt8) -> UInt8? {
+        let value = values[Int(character)]
+        return value == 255 ? nil : value
+    }
+
+    static func character(_ value: UInt8) -> UInt8 { alphabet[Int(value)] }
+}

@@ -1,0 +1,32 @@
+import Contracts
+import Discovery
+import Foundation
+import ServiceKit
+import Values
+
+/// Issues the short-lived tokens by which users and services are known to every service.
+struct AccessTokens: Sendable {
+    let key: SigningKey
+    let lifetime: TimeSpan
+
+    func issue(to user: User) async throws -> String {
+        try await key.sign(
+            AccessClaims(
+                subject: "\(user.id)", expires: (.now + lifetime).date, email: user.email, emailVerified: user.isEmailVerified,
+                admin: user.isAdmin ? true : nil, id: OpaqueToken().text))
+    }
+
+    /// With the scopes that the service is granted, and no more.
+    func issue(to service: ServiceName) async throws -> ServiceToken {
+        let expires = Instant.now + lifetime
+        let token = try await key.sign(
+            AccessClaims(
+                subject: "service:\(service)", expires: expires.date, scope: Scope.granted[service] ?? [], id: OpaqueToken().text))
+        return ServiceToken(accessToken: token, expiresAt: Instant(seconds: expires.seconds))
+    }
+}
+
+extension Instant {
+    /// To the second, as tokens say it.
+    fileprivate var date: Date { Date(timeIntervalSince1970: Double(seconds)) }
+}

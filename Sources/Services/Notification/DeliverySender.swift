@@ -1,0 +1,87 @@
+import Contracts
+import Discovery
+import Logging
+import Mail
+import ServiceKit
+import Storage
+import Values
+
+/// Sends deliveries, each at least once. No transaction is open while a mail is made or sent.
+struct DeliverySender: Sendable {
+    private static let batch = 16
+
+    let database: Database
+    let composer: MailComposer
+    let mailer: any Mailer
+    let lease: TimeSpan
+    let concurrency: Int
+    let faults: Faults
+    let logger: Logger
+
+    /// Takes a batch of what is due and sends it.
+    /// - Returns: how many it took.
+    func sendDue() async throws -> Int {
+        let isDue = try await database.read { tx in
+            try tx.row("SELECT id FROM delivery WHERE state = 'pending' AND next_attempt_at <= \(tx.now) LIMIT 1") != nil
+        }
+        guard isDue else { return 0 }
+        let lease = lease
+        let due = try await database.write { tx in try DeliveryStore.claim(limit: DeliverySender.batch, lease: lease, in: tx) }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var waiting = due[...]
+            for delivery in waiting.prefix(concurrency) { group.addTask { try await send(delivery) } }
+            waiting = waiting.dropFirst(concurrency)
+            while try await group.next() != nil {
+                if let delivery = waiting.popFirst() { group.addTask { try await send(delivery) } }
+            }
+        }
+        return due.count
+    }
+
+    private func send(_ delivery: Delivery) async throws {
+        do {
+            let mail: MailMessage
+            switch try await composer.compose(delivery) {
+            case .mail(let composed): mail = composed
+            case .obsolete(let reason):
+                logger.info(
+                    "a mail was not sent, for it is no longer true", metadata: ["delivery": "\(delivery.id)", "reason": "\(reason)"])
+                try await database.write { tx in try DeliveryStore.end(delivery.id, as: .canceled, because: reason, in: tx) }
+                return
+            }
+            try await faults.point("notification.mail-composed")
+            try await mailer.send(mail)
+            try await faults.point("notification.mail-sent")
+            try await database.write { tx in try DeliveryStore.sent(delivery.id, subject: mail.subject, in: tx) }
+            logger.info("a mail was sent", metadata: ["delivery": "\(delivery.id)", "kind": "\(delivery.kind.rawValue)"])
+        } catch let error as StorageError {
+            // The lease ends by itself; the mail may come twice, under the same Message-ID.
+            throw error
+        } catch {
+            try await fail(delivery, error)
+        }
+    }
+
+    private func fail(_ delivery: Delivery, _ error: any Error) async throws {
+        let isFinal =
+            switch error {
+            case MailError.refused, MailError.invalid: true
+            default: false
+            }
+        let failure = String("\(error)".prefix(500))
+        let next = try await database.write { tx -> Instant? in
+            guard !isFinal, let next = delivery.nextAttempt(after: try tx.now) else {
+                try DeliveryStore.end(delivery.id, as: .failed, because: failure, in: tx)
+                return nil
+            }
+            try DeliveryStore.postpone(delivery.id, until: next, because: failure, in: tx)
+            return next
+        }
+        logger.warning(
+            next == nil ? "a mail was given up" : "a mail could not be sent; it is tried again",
+            metadata: [
+                "delivery": "\(delivery.id)", "attempt": "\(delivery.attempts)", "next": "\(next.map { "\($0)" } ?? "never")",
+                "error": "\(failure)",
+            ])
+    }
+}

@@ -1,0 +1,89 @@
+import Contracts
+import Discovery
+import Storage
+import Values
+
+/// Deliveries and how far they came.
+enum DeliveryStore {
+    /// Once for each kind and subject, however often it is told.
+    static func insert(_ delivery: Delivery, in tx: Transaction) throws {
+        try tx.execute(
+            """
+            INSERT INTO delivery (id, kind, subject_id, order_id, user_id, address, email, subject, details, state,
+                next_attempt_at, created_at)
+            VALUES (\(delivery.id), \(delivery.kind.rawValue), \(delivery.subjectID), \(delivery.orderId), \(delivery.userId),
+                \(delivery.address), \(delivery.email), \(delivery.subject), \(try JSON.text(of: delivery.details)), 'pending',
+                \(delivery.createdAt), \(delivery.createdAt))
+            ON CONFLICT DO NOTHING
+            """)
+    }
+
+    /// Takes what is due. Until the lease is over nobody else takes it; then whoever took it is believed dead.
+    static func claim(limit: Int, lease: TimeSpan, in tx: Transaction) throws -> [Delivery] {
+        let now = try tx.now
+        return try tx.rows(
+            """
+            UPDATE delivery SET next_attempt_at = \(now + lease), attempts = attempts + 1
+            WHERE id IN (
+                SELECT id FROM delivery WHERE state = 'pending' AND next_attempt_at <= \(now) ORDER BY next_attempt_at LIMIT \(limit)
+            ) AND state = 'pending' AND next_attempt_at <= \(now)
+            RETURNING id, kind, subject_id, order_id, user_id, address, subject, details, attempts, created_at
+            """
+        ).map { row in
+            Delivery(
+                id: try row["id"], kind: Delivery.Kind(rawValue: try row["kind"]) ?? .orderConfirmation,
+                subjectID: try row["subject_id"], orderId: try row["order_id"], userId: try row["user_id"],
+                address: try row["address"], subject: try row["subject"], details: try JSON.value(from: try row["details"] as String),
+                attempts: try row["attempts"], createdAt: try row["created_at"])
+        }
+    }
+
+    static func sent(_ id: DeliveryID, subject: String, in tx: Transaction) throws {
+        try tx.execute(
+            """
+            UPDATE delivery SET state = 'sent', sent_at = \(tx.now), subject = \(subject), failure = NULL, details = '{}'
+            WHERE id = \(id) AND state = 'pending'
+            """)
+    }
+
+    static func postpone(_ id: DeliveryID, until time: Instant, because failure: String, in tx: Transaction) throws {
+        try tx.execute(
+            "UPDATE delivery SET next_attempt_at = \(time), failure = \(failure) WHERE id = \(id) AND state = 'pending'")
+    }
+
+    /// For good.
+    static func end(_ id: DeliveryID, as state: Contracts::Notification.State, because failure: String, in tx: Transaction) throws {
+        try tx.execute(
+            """
+            UPDATE delivery SET state = \(state.rawValue), failure = \(failure), details = '{}'
+            WHERE id = \(id) AND state = 'pending'
+            """)
+    }
+
+    /// What a person was sent, the newest first: by account, and by address where it is known to be theirs.
+    static func list(
+        for user: UserID, verifiedEmail: String?, after: DeliveryID?, limit: Int, in tx: Transaction
+    ) throws -> [Contracts::Notification] {
+        let following: SQL = if let after { "AND id < \(after)" } else { "" }
+        func ids(_ condition: SQL) -> SQL {
+            """
+            SELECT id FROM (
+                SELECT id FROM delivery WHERE \(condition) AND state <> 'canceled' \(following) ORDER BY id DESC LIMIT \(limit)
+            ) AS found
+            """
+        }
+        var mine = ids("user_id = \(user)")
+        if let verifiedEmail { mine = "\(mine) UNION \(ids("email = \(verifiedEmail.lowercased())"))" }
+        return try tx.rows(
+            """
+            SELECT id, kind, subject, state, order_id, created_at, sent_at FROM delivery
+            WHERE id IN (\(mine)) ORDER BY id DESC LIMIT \(limit)
+            """
+        ).map { row in
+            Contracts::Notification(
+                id: try row["id"], kind: try row["kind"], subject: try row["subject"],
+                state: Contracts::Notification.State(rawValue: try row["state"]) ?? .pending, orderId: try row["order_id"],
+                createdAt: try row["created_at"], sentAt: try row["sent_at"])
+        }
+    }
+}

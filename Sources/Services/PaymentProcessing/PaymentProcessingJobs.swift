@@ -1,0 +1,99 @@
+import Logging
+import ServiceKit
+import Storage
+import Values
+
+/// What goes on without anybody asking. Every query is by the partial index of its appointments and bounded; one that
+/// fails is logged, has its next appointment, and does not stop the others.
+struct PaymentProcessingJobs: Sendable {
+    /// How many of a kind are taken at once.
+    private static let batch = 100
+    /// How many providers' answers are waited for side by side.
+    private static let width = 8
+
+    let database: Database
+    let attempts: Attempts
+    let refunds: RefundFlow
+    let events: ProviderEvents
+    let announcements: Announcements
+    let configuration: PaymentProcessingConfiguration
+    let sandbox: SandboxWebhooks?
+    let logger: Logger
+
+    var jobs: [Job] {
+        let jobs = [
+            Job("payments.lookups", every: .seconds(1), lookUp),
+            Job("payments.events", every: .seconds(2), applyEvents),
+            Job("payments.announcements", every: max(.seconds(1), announcements.interval), announce),
+            Job("payments.refunds", every: .seconds(1), finishRefunds),
+        ]
+        guard let sandbox else { return jobs }
+        return jobs + [Job("sandbox.webhooks", every: .milliseconds(500), sandbox.deliverDue)]
+    }
+
+    @Sendable private func lookUp() async throws {
+        let due = try await database.read { tx in try AttemptStore.due(limit: PaymentProcessingJobs.batch, in: tx) }
+        let database = database
+        let configuration = configuration
+        await each(due, "an attempt could not be looked up; it is tried again") { id in
+            do {
+                let change = try await attempts.resolve(id)
+                if change.isCapture { await announcements.tell(change.payment) }
+            } catch {
+                try await database.write { tx in
+                    guard var attempt = try AttemptStore.find(id, in: tx), attempt.isLive else { return }
+                    attempt.checkAt = configuration.nextCheck(after: attempt.checks, from: try tx.now)
+                    attempt.checks += 1
+                    try AttemptStore.save(attempt, in: tx)
+                }
+                throw error
+            }
+        }
+    }
+
+    @Sendable private func applyEvents() async throws {
+        let due = try await database.read { tx in try ProviderEventStore.due(limit: PaymentProcessingJobs.batch, in: tx) }
+        await each(due, "a provider's event was not applied; it is tried again") { try await events.applyDue($0) }
+    }
+
+    @Sendable private func announce() async throws {
+        let due = try await announcements.due(limit: PaymentProcessingJobs.batch)
+        await each(due, "a capture was not announced") { await announcements.tell($0) }
+    }
+
+    @Sendable private func finishRefunds() async throws {
+        let due = try await database.read { tx in try RefundStore.due(limit: PaymentProcessingJobs.batch, in: tx) }
+        let database = database
+        let configuration = configuration
+        await each(due, "a refund was not finished; it is tried again") { id in
+            do {
+                _ = try await refunds.submit(id)
+            } catch {
+                try await database.write { tx in
+                    guard var refund = try RefundStore.find(id, in: tx), refund.checkAt != nil else { return }
+                    refund.checkAt = configuration.nextCheck(after: refund.checks, from: try tx.now)
+                    refund.checks += 1
+                    try RefundStore.save(refund, in: tx)
+                }
+                throw error
+            }
+        }
+    }
+
+    private func each<Item: Sendable>(
+        _ items: [Item], _ complaint: String, _ work: @escaping @Sendable (Item) async throws -> Void
+    ) async {
+        await withTaskGroup(of: Void.self) { group in
+            for (index, item) in items.enumerated() {
+                if index >= PaymentProcessingJobs.width { await group.next() }
+                group.addTask {
+                    do {
+                        try await work(item)
+                    } catch {
+                        logger.warning("\(complaint)", metadata: ["item": "\(item)", "error": "\(error)"])
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import Contracts
+import Discovery
+import Values
+
+/// The providers that this deployment knows, and those of them that a buyer may choose.
+struct Providers: Sendable {
+    private let known: [String: any PaymentProvider]
+    /// In the order in which they are named to buyers.
+    let offered: [String]
+    private let timeLimit: TimeSpan
+
+    /// - Parameter known: also those that are not offered any more, for what was begun with them.
+    init(known: [any PaymentProvider], offered: [String], timeLimit: TimeSpan) {
+        self.known = Dictionary(known.map { ($0.name, $0) }) { first, _ in first }
+        self.offered = offered
+        self.timeLimit = timeLimit
+    }
+
+    /// The mistakes in a buyer's choice.
+    func check(_ choice: PaymentChoice, at path: String = "") throws {
+        guard offered.contains(choice.provider), let provider = known[choice.provider] else {
+            throw Problem.invalid("\(path)provider", "must be one of those offered: \(offered.joined(separator: ", "))")
+        }
+        if let mistake = provider.mistake(in: choice.method) { throw Problem.invalid("\(path)method", mistake) }
+    }
+
+    func find(_ name: String) -> (any PaymentProvider)? { known[name] }
+
+    /// Calls a provider and waits no longer than the limit. What it throws, this throws: the outcome is unknown.
+    func ask<Answer: Sendable>(
+        _ name: String, _ question: @escaping @Sendable (any PaymentProvider) async throws -> Answer
+    ) async throws -> Answer {
+        guard let provider = known[name] else {
+            throw Problem.unavailable("The payment provider \(name) is not set up here at the moment.", retryAfter: 60)
+        }
+        let limit = timeLimit.duration
+        return try await withThrowingTaskGroup(of: Answer.self) { group in
+            group.addTask { try await question(provider) }
+            group.addTask {
+                try await Task.sleep(for: limit)
+                throw Problem.unavailable("The payment provider does not answer.", retryAfter: 5)
+            }
+            defer { group.cancelAll() }
+            guard let answer = try await group.next() else { throw CancellationError() }
+            return answer
+        }
+    }
+}

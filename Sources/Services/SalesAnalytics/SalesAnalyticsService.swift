@@ -1,0 +1,25 @@
+import Contracts
+package import Discovery
+package import Messaging
+package import ServiceKit
+package import Storage
+
+/// What sells: projections of what other services tell, and reports over them.
+package struct SalesAnalyticsService: Microservice {
+    package static let name = ServiceName.salesAnalytics
+    package static let migrations = SalesAnalyticsMigrations.all
+
+    package let endpoints: [Endpoint]
+    package let consumers: [Consumer]
+    package let jobs: [Job] = []
+
+    package init(_ environment: ServiceEnvironment) throws {
+        let configuration = SalesAnalyticsConfiguration(environment.configuration)
+        endpoints =
+            ReportRoutes(
+                database: environment.database, authentication: AuthenticationClient(environment.peer(.authentication)),
+                configuration: configuration
+            ).endpoints
+        consumers = SalesAnalyticsEvents(database: environment.database, concurrency: configuration.concurrency).consumers
+    }
+}

@@ -1,0 +1,222 @@
+import Contracts
+import Discovery
+import Messaging
+import Storage
+import Values
+
+/// An order as it is stored.
+struct OrderRecord: Sendable {
+    var id: OrderID
+    var cartID: CartID
+    var number: String
+    var eventID: EventID
+    var organizerID: OrganizerID
+    var status: OrderStatus
+    var buyer: Buyer
+    var userID: UserID?
+    var holdID: HoldID
+    var couponUseID: CouponUseID?
+    var couponCode: String?
+    var totals: Totals
+    var choice: PaymentChoice?
+    /// As Payments told last.
+    var payment: Payment?
+    /// Everything that follows from how it ended was told to everybody.
+    var isSettled: Bool
+    var expiresAt: Instant
+    var createdAt: Instant
+    var paidAt: Instant?
+    var version: Int64
+    var lines: [OrderLine]
+
+    var units: [OrderUnit] { lines.flatMap(\.units) }
+
+    func facts(token: String) -> OrderFacts {
+        OrderFacts(
+            id: id, number: number, eventId: eventID, organizerId: organizerID, status: status, buyer: buyer, userId: userID,
+            lines: lines, couponCode: couponCode, totals: totals, orderToken: token)
+    }
+
+    /// The buyer's address in the form in which it is compared.
+    static func normalized(_ address: String) -> String {
+        address.lowercased().filter { !$0.isWhitespace }
+    }
+}
+
+extension OrderStatus: SQLTextValue {}
+
+/// The SQL of orders.
+enum OrderStore {
+    /// False if the cart has an order already.
+    static func insert(_ order: OrderRecord, lookAt: Instant, in tx: Transaction) throws -> Bool {
+        let isNew = try tx.row(
+            """
+            INSERT INTO sales_order (id, cart_id, number, event_id, organizer_id, status, buyer_email, buyer_address, buyer_name,
+                buyer_locale, buyer_phone, user_id, channel, hold_id, coupon_use_id, coupon_code, currency, subtotal, discount,
+                tax, fees, total, payment_choice, expires_at, look_at, created_at)
+            VALUES (\(order.id), \(order.cartID), \(order.number), \(order.eventID), \(order.organizerID), \(order.status),
+                \(order.buyer.email), \(OrderRecord.normalized(order.buyer.email)), \(order.buyer.name), \(order.buyer.locale),
+                \(order.buyer.phone), \(order.userID), 'web', \(order.holdID), \(order.couponUseID), \(order.couponCode),
+                \(order.totals.total.currency), \(order.totals.subtotal.amount), \(order.totals.discount.amount),
+                \(order.totals.tax.amount), \(order.totals.fees.amount), \(order.totals.total.amount),
+                \(try order.choice.map { try JSON.text(of: $0) }), \(order.expiresAt), \(lookAt), \(order.createdAt))
+            ON CONFLICT (cart_id) DO NOTHING RETURNING id
+            """)
+        guard isNew != nil else { return false }
+        try tx.insert(
+            "INSERT INTO order_line (id, order_id, position, ticket_type_id, name, unit_price) VALUES ",
+            order.lines.enumerated().map { position, line in
+                "(\(line.id), \(order.id), \(position), \(line.ticketTypeId), \(line.name), \(line.unitPrice.amount))"
+            })
+        var position = 0
+        try tx.insert(
+            """
+            INSERT INTO order_unit
+                (id, order_id, line_id, position, price, discount, tax, fee, total, attendee_name, attendee_email) VALUES \
+
+            """,
+            order.lines.flatMap { line in
+                line.units.map { unit in
+                    defer { position += 1 }
+                    return """
+                        (\(unit.id), \(order.id), \(line.id), \(position), \(unit.price), \(unit.discount), \(unit.tax), \(unit.fee), \
+                        \(unit.total), \(unit.attendee.name), \(unit.attendee.email))
+                        """ as SQL
+                }
+            })
+        return true
+    }
+
+    static func id(ofCart id: CartID, in tx: Transaction) throws -> OrderID? {
+        try tx.row("SELECT id FROM sales_order WHERE cart_id = \(id)").map { try $0["id"] }
+    }
+
+    static func find(_ id: OrderID, in tx: Transaction) throws -> OrderRecord? {
+        guard let row = try tx.row("SELECT * FROM sales_order WHERE id = \(id)") else { return nil }
+        return try order(row, in: tx)
+    }
+
+    static func lock(_ id: OrderID, in tx: Transaction) throws -> OrderRecord? {
+        guard let row = try tx.row("SELECT * FROM sales_order WHERE id = \(id) \(.forUpdate)") else { return nil }
+        return try order(row, in: tx)
+    }
+
+    /// A page of orders, newest first.
+    static func list(where condition: SQL, before: OrderID?, limit: Int, in tx: Transaction) throws -> [OrderRecord] {
+        let older: SQL = if let before { "AND id < \(before)" } else { "" }
+        return try tx.rows("SELECT * FROM sales_order WHERE \(condition) \(older) ORDER BY id DESC LIMIT \(limit)").map {
+            try order($0, in: tx)
+        }
+    }
+
+    private static func order(_ row: Row, in tx: Transaction) throws -> OrderRecord {
+        let id: OrderID = try row["id"]
+        let currency: Currency = try row["currency"]
+        func money(_ column: String) throws -> Money { Money(try row[column], currency) }
+        let choice: String? = try row["payment_choice"]
+        let payment: String? = try row["payment"]
+        return OrderRecord(
+            id: id, cartID: try row["cart_id"], number: try row["number"], eventID: try row["event_id"],
+            organizerID: try row["organizer_id"], status: try row["status"],
+            buyer: Buyer(
+                email: try row["buyer_email"], name: try row["buyer_name"], locale: try row["buyer_locale"], phone: try row["buyer_phone"]),
+            userID: try row["user_id"], holdID: try row["hold_id"], couponUseID: try row["coupon_use_id"],
+            couponCode: try row["coupon_code"],
+            totals: Totals(
+                subtotal: try money("subtotal"), discount: try money("discount"), tax: try money("tax"), fees: try money("fees"),
+                total: try money("total")),
+            choice: try choice.map { try JSON.value(from: $0) }, payment: try payment.map { try JSON.value(from: $0) },
+            isSettled: try row["is_settled"], expiresAt: try row["expires_at"], createdAt: try row["created_at"],
+            paidAt: try row["paid_at"], version: try row["version"], lines: try lines(of: id, currency, in: tx))
+    }
+
+    private static func lines(of id: OrderID, _ currency: Currency, in tx: Transaction) throws -> [OrderLine] {
+        let rows = try tx.rows(
+            """
+            SELECT order_unit.*, order_line.ticket_type_id AS ticket_type_id, order_line.name AS name,
+                order_line.unit_price AS unit_price
+            FROM order_unit JOIN order_line ON order_line.id = order_unit.line_id
+            WHERE order_unit.order_id = \(id) ORDER BY order_unit.position
+            """)
+        var lines: [OrderLine] = []
+        for row in rows {
+            let lineID: OrderLineID = try row["line_id"]
+            if lines.last?.id != lineID {
+                let zero = Money(0, currency)
+                lines.append(
+                    OrderLine(
+                        id: lineID, ticketTypeId: try row["ticket_type_id"], name: try row["name"], quantity: 0,
+                        unitPrice: Money(try row["unit_price"], currency), discount: zero, tax: zero, fees: zero, total: zero, units: []))
+            }
+            let unit = OrderUnit(
+                id: try row["id"], price: try row["price"], discount: try row["discount"], tax: try row["tax"], fee: try row["fee"],
+                total: try row["total"], attendee: Attendee(name: try row["attendee_name"], email: try row["attendee_email"]),
+                refunded: try row["is_refunded"])
+            lines[lines.count - 1].add(unit)
+        }
+        return lines
+    }
+
+    // MARK: Changes
+
+    /// Writes what changed, and raises the version.
+    static func save(_ order: inout OrderRecord, lookAt: Instant? = nil, in tx: Transaction) throws {
+        order.version += 1
+        try tx.execute(
+            """
+            UPDATE sales_order SET status = \(order.status), is_settled = \(order.isSettled), paid_at = \(order.paidAt),
+                version = \(order.version), look_at = COALESCE(\(lookAt), look_at)
+            WHERE id = \(order.id)
+            """)
+    }
+
+    /// Keeps what Payments said, unless something newer is known.
+    static func save(_ payment: Payment, of id: OrderID, in tx: Transaction) throws {
+        try tx.execute(
+            """
+            UPDATE sales_order SET payment = \(try JSON.text(of: payment)), payment_version = \(payment.version)
+            WHERE id = \(id) AND payment_version < \(payment.version)
+            """)
+    }
+
+    static func setSettled(_ id: OrderID, in tx: Transaction) throws {
+        try tx.execute("UPDATE sales_order SET is_settled = TRUE WHERE id = \(id)")
+    }
+
+    static func lookAgain(_ id: OrderID, at time: Instant, in tx: Transaction) throws {
+        try tx.execute("UPDATE sales_order SET look_at = \(time) WHERE id = \(id)")
+    }
+
+    /// A draft that came to nothing before anybody else knew of it; its cart goes on.
+    static func delete(_ id: OrderID, in tx: Transaction) throws {
+        try tx.execute("DELETE FROM order_unit WHERE order_id = \(id)")
+        try tx.execute("DELETE FROM order_line WHERE order_id = \(id)")
+        try tx.execute("DELETE FROM sales_order WHERE id = \(id)")
+    }
+
+    static func due(at now: Instant, limit: Int, in tx: Transaction) throws -> [OrderID] {
+        try tx.rows("SELECT id FROM sales_order WHERE is_settled = FALSE AND look_at <= \(now) ORDER BY look_at LIMIT \(limit)")
+            .map { try $0["id"] }
+    }
+
+    static func history(_ id: OrderID, _ action: String, actor: String, reason: String? = nil, in tx: Transaction) throws {
+        try tx.execute(
+            """
+            INSERT INTO history (id, subject_id, action, actor, reason, at)
+            VALUES (\(TypeID<HistoryKind>()), \(id), \(action), \(actor), \(reason), \(tx.now))
+            """)
+    }
+
+    enum HistoryKind: IdentifierKind { static let prefix = "entry" }
+}
+
+extension OrderLine {
+    fileprivate mutating func add(_ unit: OrderUnit) {
+        units.append(unit)
+        quantity += 1
+        discount.amount += unit.discount
+        tax.amount += unit.tax
+        fees.amount += unit.fee
+        total.amount += unit.total
+    }
+}

@@ -1,0 +1,235 @@
+import Contracts
+import Discovery
+import Logging
+import Messaging
+import ServiceKit
+import Storage
+import Values
+
+/// Takes an order from one certain state to the next, until it has ended. Every step may be repeated, by the buyer's request,
+/// by a message, or by the reconciler, and finds what the last one left.
+struct Purchase: Sendable {
+    let database: Database
+    let outbox: Outbox
+    let secret: LinkSecret
+    let tickets: TicketManagerClient
+    let coupons: CouponManagerClient
+    let payments: PaymentProcessingClient
+    let refunds: Refunds
+    let configuration: SalesManagerConfiguration
+    let faults: Faults
+    let logger: Logger
+
+    func find(_ id: OrderID) async throws -> OrderRecord {
+        guard let order = try await database.read({ tx in try OrderStore.find(id, in: tx) }) else { throw Problem.notFound("order") }
+        return order
+    }
+
+    /// Brings an open order as far as it goes now.
+    func advance(_ id: OrderID) async throws -> OrderRecord {
+        let order = try await find(id)
+        guard order.status == .draft else { return order }
+        // The hold obeys the order from here on; the payment is made only after.
+        do {
+            _ = try await tickets.bind(
+                order.holdID, HoldBinding(orderId: id, expiresAt: order.expiresAt + configuration.holdMargin))
+        } catch let problem as Problem where problem.status == 409 {
+            try await end(id, as: .expired, reason: "expired")
+            throw problem
+        }
+        guard let choice = order.choice else { return try await fulfil(order, payment: nil) }
+        try await faults.point("sales.hold-bound")
+        let payment: Payment
+        do {
+            payment = try await payments.create(
+                NewPayment(
+                    orderId: id, organizerId: order.organizerID, amount: order.totals.total, description: "Order \(order.number)",
+                    buyerEmail: order.buyer.email, choice: choice, expiresAt: order.expiresAt))
+        } catch let problem as Problem where problem.status == 422 {
+            // A provider that is not offered: nothing was begun, and the buyer may choose another way with another cart.
+            try await end(id, as: .canceled, reason: "canceled")
+            throw problem
+        }
+        try await faults.point("sales.payment-created")
+        return try await follow(payment, of: order)
+    }
+
+    /// What follows from how the payment stands.
+    func paymentChanged(_ id: OrderID, _ payment: Payment) async throws {
+        _ = try await follow(payment, of: try await find(id))
+    }
+
+    private func follow(_ payment: Payment, of order: OrderRecord) async throws -> OrderRecord {
+        if payment.state == .captured || (payment.isPayLater && order.status.isOpen) {
+            try await faults.point("sales.captured")
+            return try await fulfil(order, payment: payment)
+        }
+        let now = try await database.write { tx -> OrderRecord in
+            guard var order = try OrderStore.lock(order.id, in: tx) else { throw Problem.notFound("order") }
+            try OrderStore.save(payment, of: order.id, in: tx)
+            if order.status == .draft {
+                order.status = try order.status.next(.awaitingPayment)
+                try OrderStore.save(&order, lookAt: try tx.now + .seconds(5), in: tx)
+            }
+            order.payment = payment
+            return order
+        }
+        try await refunds.follow(payment, of: now)
+        return now
+    }
+
+    /// Asks TicketManager, whose first word is permanent, and does what follows from it.
+    private func fulfil(_ order: OrderRecord, payment: Payment?) async throws -> OrderRecord {
+        if order.status == .paid {
+            try await settle(order, payment)
+            return order
+        }
+        if order.status == .canceled {
+            // Captured although it was given up: the money goes back.
+            if let payment { try await giveBack(order, payment, cause: "canceled") }
+            return order
+        }
+        let fulfilment = try await tickets.fulfil(
+            order.id,
+            FulfilmentRequest(
+                eventId: order.eventID, holdId: order.holdID,
+                units: order.lines.flatMap { line in
+                    line.units.map { FulfilmentUnit(unitId: $0.id, ticketTypeId: line.ticketTypeId, attendee: $0.attendee) }
+                }))
+        try await faults.point("sales.fulfilled")
+        switch fulfilment.outcome {
+        case .confirmed:
+            return try await markPaid(order.id, payment)
+        case .refused:
+            try await end(order.id, as: order.status == .expired ? .expired : .canceled, reason: "unfulfillable", payment: payment)
+            if let payment { try await giveBack(order, payment, cause: "unfulfillable") }
+            return try await find(order.id)
+        }
+    }
+
+    /// Paid, under the lock of the event's row: for an event that was canceled at this moment, the money goes back instead.
+    private func markPaid(_ id: OrderID, _ payment: Payment?) async throws -> OrderRecord {
+        let secret = secret
+        let outbox = outbox
+        let (order, isCanceled) = try await database.write { tx -> (OrderRecord, Bool) in
+            guard var order = try OrderStore.lock(id, in: tx) else { throw Problem.notFound("order") }
+            if let payment {
+                try OrderStore.save(payment, of: id, in: tx)
+                order.payment = payment
+            }
+            guard order.status != .paid, order.status != .canceled else { return (order, false) }
+            let isCanceled = try EventStore.isCanceled(order.eventID, in: tx)
+            let now = try tx.now
+            order.status = try order.status.next(isCanceled ? .canceled : .paid)
+            order.paidAt = isCanceled ? nil : now
+            // Free of money and coupons, nothing else has to hear of it.
+            order.isSettled = !isCanceled && payment == nil && order.couponUseID == nil
+            try OrderStore.save(&order, lookAt: now + .seconds(5), in: tx)
+            let facts = order.facts(token: secret.token(for: "\(id)"))
+            if isCanceled {
+                try outbox.append(OrderEnded(order: facts, reason: "event-canceled"), of: "\(id)", version: order.version, in: tx)
+            } else {
+                try outbox.append(OrderPaid(order: facts, paidAt: now), of: "\(id)", version: order.version, in: tx)
+            }
+            return (order, isCanceled)
+        }
+        try await faults.point("sales.paid")
+        if isCanceled {
+            if let payment { try await giveBack(order, payment, cause: "event-canceled") }
+            return order
+        }
+        // The buyer need not wait for what the others have to hear; what fails here, the reconciler does.
+        do {
+            try await settle(order, payment)
+        } catch {
+            logger.info("a paid order is settled later", metadata: ["order": "\(id)", "error": "\(error)"])
+        }
+        return order
+    }
+
+    /// Tells Coupons and Payments what became of the order.
+    func settle(_ order: OrderRecord, _ payment: Payment?) async throws {
+        guard !order.isSettled else {
+            if payment?.state == .captured { try await payments.settle(order.id, .fulfilled) }
+            return
+        }
+        if let use = order.couponUseID { _ = try await coupons.redeem(use) }
+        // One that is paid at the door is settled when the money is there.
+        guard payment?.state != .open else { return }
+        if payment != nil { try await payments.settle(order.id, .fulfilled) }
+        try await database.write { tx in try OrderStore.setSettled(order.id, in: tx) }
+    }
+
+    /// Ends an unpaid order for good.
+    func end(_ id: OrderID, as status: OrderStatus, reason: String, payment: Payment? = nil) async throws {
+        let secret = secret
+        let outbox = outbox
+        let use = try await database.write { tx -> CouponUseID? in
+            guard var order = try OrderStore.lock(id, in: tx), order.status != .paid else { return nil }
+            if let payment { try OrderStore.save(payment, of: id, in: tx) }
+            guard order.status.isOpen else { return order.couponUseID }
+            order.status = try order.status.next(status)
+            try OrderStore.save(&order, lookAt: try tx.now, in: tx)
+            try OrderStore.history(id, status.rawValue, actor: "sales-manager", reason: reason, in: tx)
+            try outbox.append(
+                OrderEnded(order: order.facts(token: secret.token(for: "\(id)")), reason: reason), of: "\(id)", version: order.version,
+                in: tx)
+            return order.couponUseID
+        }
+        if let use { try await coupons.release(use) }
+    }
+
+    /// Cancels a paid order. What becomes of its money and its tickets is the refund's.
+    func cancelPaid(_ id: OrderID, actor: String = "sales-manager", reason: String) async throws {
+        let secret = secret
+        let outbox = outbox
+        try await database.write { tx in
+            guard var order = try OrderStore.lock(id, in: tx), order.status == .paid else { return }
+            order.status = try order.status.next(.canceled)
+            try OrderStore.save(&order, in: tx)
+            try OrderStore.history(id, "canceled", actor: actor, reason: reason, in: tx)
+            try outbox.append(
+                OrderEnded(order: order.facts(token: secret.token(for: "\(id)")), reason: reason), of: "\(id)", version: order.version,
+                in: tx)
+        }
+    }
+
+    /// Expires or cancels an open order: first the payment is closed at the provider; a capture that is found decides otherwise.
+    func close(_ order: OrderRecord, _ reason: CloseReason) async throws {
+        if order.choice != nil {
+            do {
+                let payment = try await payments.close(order.id, reason)
+                if payment.state == .captured {
+                    switch reason {
+                    case .expired: _ = try await fulfil(order, payment: payment)
+                    case .canceled:
+                        try await refuseAndEnd(order, reason, payment)
+                        let now = try await find(order.id)
+                        if now.status == .canceled { try await giveBack(now, payment, cause: "canceled") }
+                    }
+                    return
+                }
+            } catch let problem as Problem where problem.status == 404 {
+                // No payment was made.
+            }
+        }
+        try await refuseAndEnd(order, reason, nil)
+    }
+
+    private func refuseAndEnd(_ order: OrderRecord, _ reason: CloseReason, _ payment: Payment?) async throws {
+        let fulfilment = try await tickets.refuse(order.id, RefusalRequest(eventId: order.eventID, holdId: order.holdID))
+        if fulfilment.outcome == .confirmed {
+            // It was fulfilled before: then it is a paid order, and follows the rules for those.
+            _ = try await markPaid(order.id, payment)
+            return
+        }
+        try await end(order.id, as: reason == .expired ? .expired : .canceled, reason: reason.rawValue, payment: payment)
+    }
+
+    /// All that was captured and not refunded yet, once for each cause.
+    private func giveBack(_ order: OrderRecord, _ payment: Payment, cause: String) async throws {
+        try await refunds.refundAll(order.id, payment, cause: cause)
+        try await payments.settle(order.id, .refunded)
+        try await database.write { tx in try OrderStore.setSettled(order.id, in: tx) }
+    }
+}

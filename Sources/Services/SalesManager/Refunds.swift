@@ -1,0 +1,179 @@
+import Contracts
+import Discovery
+import Messaging
+import ServiceKit
+import Storage
+import Values
+
+/// Gives money back, each time for a cause, once for each: first it is written down here, then at Payments, then the tickets
+/// are blocked, and only then the provider is asked. Success voids the tickets, failure lifts the block.
+struct Refunds: Sendable {
+    let database: Database
+    let outbox: Outbox
+    let secret: LinkSecret
+    let tickets: TicketManagerClient
+    let payments: PaymentProcessingClient
+    let faults: Faults
+
+    /// A refund that staff ask for. A repeated request with the same cause is the same refund.
+    func request(_ request: RefundRequest, of id: OrderID, cause: String) async throws -> RefundRecord {
+        let isNew = try await database.write { tx -> Bool in
+            guard let order = try OrderStore.lock(id, in: tx) else { throw Problem.notFound("order") }
+            guard order.status == .paid || order.status == .canceled else {
+                throw IllegalTransition(of: "order", from: order.status.rawValue, to: "refunded")
+            }
+            if try RefundStore.find(id, cause, in: tx) != nil { return false }
+            let refund = try RefundPlan(order: order, refunded: try RefundStore.refunded(of: id, in: tx))
+                .refund(request, cause: cause, at: try tx.now)
+            return try RefundStore.insert(refund, in: tx)
+        }
+        try await faults.point("sales.refund-written")
+        return try await advance(id, cause, isFirst: isNew)
+    }
+
+    /// All that was captured and is not given back yet, and voids all tickets.
+    func refundAll(_ id: OrderID, _ payment: Payment?, cause: String, withoutFees: Bool = false, insist: Bool = true) async throws {
+        try await database.write { tx in
+            guard let order = try OrderStore.lock(id, in: tx), try RefundStore.find(id, cause, in: tx) == nil else { return }
+            let plan = RefundPlan(order: order, refunded: try RefundStore.refunded(of: id, in: tx))
+            let captured = payment?.captured.amount ?? 0
+            let refund = plan.everything(captured: captured, withoutFees: withoutFees, cause: cause, insist: insist, at: try tx.now)
+            _ = try RefundStore.insert(refund, in: tx)
+        }
+        _ = try await advance(id, cause, isFirst: true)
+    }
+
+    /// Takes a refund as far as it goes now.
+    @discardableResult
+    func advance(_ id: OrderID, _ cause: String, isFirst: Bool = false) async throws -> RefundRecord {
+        guard var refund = try await database.read({ tx in try RefundStore.find(id, cause, in: tx) }),
+            let order = try await database.read({ tx in try OrderStore.find(id, in: tx) })
+        else { throw Problem.notFound("refund") }
+        guard refund.status == .requested || refund.status == .submitted else { return refund }
+        if refund.amount > 0, refund.id == nil { refund.id = try await ask(refund, order.totals.total.currency) }
+        let voided = refund.shares.filter(\.voidsTicket).map(\.unit)
+        if refund.status == .requested, !voided.isEmpty {
+            do {
+                try await tickets.block(
+                    refund.blockID, TicketBlock(orderId: id, unitIds: voided, reason: "refund", insist: refund.isInsisting))
+            } catch let problem as Problem where problem.status == 409 {
+                if let refundID = refund.id { _ = try await payments.cancelRefund(refundID) }
+                try await set(.canceled, of: refund)
+                throw problem
+            }
+        }
+        try await faults.point("sales.tickets-blocked")
+        guard let refundID = refund.id else { return try await finish(refund, .succeeded) }
+        return try await finish(refund, try await payments.submitRefund(refundID).status)
+    }
+
+    /// What Payments says of refunds that are on their way.
+    func follow(_ payment: Payment, of order: OrderRecord) async throws {
+        for told in payment.refunds where told.status == .succeeded || told.status == .failed {
+            let refund = try await database.read { tx in try RefundStore.find(order.id, told.cause, in: tx) }
+            guard let refund, refund.status == .submitted || (refund.status == .requested && refund.id == told.id) else { continue }
+            _ = try await finish(refund, told.status)
+        }
+    }
+
+    /// Writes it down at Payments, which refuses what is more than is left.
+    private func ask(_ refund: RefundRecord, _ currency: Currency) async throws -> RefundID {
+        do {
+            let made = try await payments.requestRefund(
+                NewRefund(
+                    orderId: refund.orderID, causeId: refund.cause, amount: Money(refund.amount, currency), reason: refund.reason))
+            try await database.write { tx in try RefundStore.setID(made.id, of: refund, in: tx) }
+            return made.id
+        } catch let problem as Problem where problem.status == 409 {
+            try await set(.canceled, of: refund)
+            throw problem
+        }
+    }
+
+    private func finish(_ refund: RefundRecord, _ status: RefundState) async throws -> RefundRecord {
+        switch status {
+        case .succeeded: if refund.shares.contains(where: \.voidsTicket) { try await tickets.void(refund.blockID) }
+        case .failed, .canceled: if refund.shares.contains(where: \.voidsTicket) { try await tickets.unblock(refund.blockID) }
+        case .requested, .submitted: break
+        }
+        try await faults.point("sales.refund-finished")
+        let secret = secret
+        let outbox = outbox
+        return try await database.write { tx in
+            guard var refund = try RefundStore.find(refund.orderID, refund.cause, in: tx),
+                var order = try OrderStore.lock(refund.orderID, in: tx)
+            else { throw Problem.notFound("refund") }
+            guard refund.status == .requested || refund.status == .submitted else { return refund }
+            refund.status = status
+            try RefundStore.setStatus(status, of: refund, in: tx)
+            guard status == .succeeded else { return refund }
+            try RefundStore.markRefunded(refund.shares.filter(\.voidsTicket).map(\.unit), in: tx)
+            try OrderStore.save(&order, in: tx)
+            try OrderStore.history(order.id, "refunded", actor: "sales-manager", reason: refund.cause, in: tx)
+            guard let id = refund.id, let changed = try OrderStore.find(order.id, in: tx) else { return refund }
+            try outbox.append(
+                OrderRefunded(
+                    order: changed.facts(token: secret.token(for: "\(order.id)")), refundId: id,
+                    amount: Money(refund.amount, order.totals.total.currency), units: refund.shares.map(\.unit), reason: refund.reason,
+                    refundedAt: try tx.now), of: "\(order.id)", version: order.version, in: tx)
+            return refund
+        }
+    }
+
+    private func set(_ status: RefundState, of refund: RefundRecord) async throws {
+        try await database.write { tx in try RefundStore.setStatus(status, of: refund, in: tx) }
+    }
+}
+
+/// What can be given back of an order, by what was paid and never by today's prices.
+struct RefundPlan: Sendable {
+    let order: OrderRecord
+    /// Given back for each unit so far, or on its way.
+    let refunded: [OrderUnitID: Int64]
+
+    private func left(_ unit: OrderUnit) -> Int64 { unit.total - (refunded[unit.id] ?? 0) }
+
+    func refund(_ request: RefundRequest, cause: String, at now: Instant) throws -> RefundRecord {
+        let currency = order.totals.total.currency
+        if let amount = request.amount, amount.currency != currency {
+            throw Problem.invalid("amount.currency", "must be the order's, \(currency)")
+        }
+        let units: [OrderUnit]
+        if let wanted = request.units {
+            units = order.units.filter { wanted.contains($0.id) }
+            guard !wanted.isEmpty, units.count == Set(wanted).count else { throw Problem.invalid("units", "must be units of this order") }
+            guard units.allSatisfy({ !$0.refunded && (left($0) > 0 || $0.total == 0) }) else {
+                throw Problem.conflict("already-refunded", "A unit is refunded already", "Leave it out.")
+            }
+        } else {
+            units = order.units.filter { left($0) > 0 || $0.total == 0 && !$0.refunded }
+        }
+        let available = units.reduce(0) { $0 + left($1) }
+        let captured = order.payment?.captured.amount ?? 0
+        let amount = request.amount?.amount ?? min(available, captured)
+        guard amount > 0 || request.amount == nil else { throw Problem.invalid("amount.amount", "must be more than nothing") }
+        guard amount <= available, !units.isEmpty else {
+            throw Problem.conflict(
+                "exceeds-refundable", "That is more than can be refunded", "\(Money(available, currency)) are left of what was paid.")
+        }
+        // A part of the money alone leaves the tickets as they are.
+        let isForTickets = request.units != nil || request.amount == nil
+        let amounts = apportion(amount, by: units.map(left))
+        let shares = zip(units, amounts).map { unit, share in
+            RefundRecord.Share(unit: unit.id, amount: share, voidsTicket: isForTickets || share == left(unit))
+        }
+        return RefundRecord(
+            orderID: order.id, cause: cause, status: .requested, amount: amount, reason: request.reason,
+            isInsisting: request.insist ?? false, createdAt: now, shares: shares)
+    }
+
+    func everything(captured: Int64, withoutFees: Bool, cause: String, insist: Bool, at now: Instant) -> RefundRecord {
+        let shares = order.units.filter { !$0.refunded }.map { unit in
+            RefundRecord.Share(
+                unit: unit.id, amount: captured == 0 ? 0 : max(0, left(unit) - (withoutFees ? unit.fee : 0)), voidsTicket: true)
+        }
+        return RefundRecord(
+            orderID: order.id, cause: cause, status: .requested, amount: shares.reduce(0) { $0 + $1.amount }, reason: cause,
+            isInsisting: insist, createdAt: now, shares: shares)
+    }
+}

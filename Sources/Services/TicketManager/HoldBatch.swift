@@ -1,0 +1,143 @@
+import Contracts
+import Discovery
+import ServiceKit
+import Storage
+import Values
+
+/// A request for a hold, with the key under which its answer is remembered.
+struct HoldQuestion: Sendable {
+    let request: NewHold
+    let key: IdempotencyKey
+    let id: HoldID
+}
+
+/// Decides requests for one event in their order, in memory, and writes what came of it in few statements.
+struct HoldBatch {
+    let event: EventID
+    let questions: [HoldQuestion]
+    let holdTime: TimeSpan
+
+    func decide(in tx: Transaction) throws -> [Result<Reply, Problem>] {
+        let known = try Idempotency.answers(to: questions.map(\.key), in: tx)
+        let wanted = Set(questions.flatMap { $0.request.lines.map(\.ticketTypeId) })
+        let types = try InventoryStore.ticketTypes(wanted, in: tx)
+        var (stock, now) = try InventoryStore.lock(Set(types.values.flatMap(\.poolIds)), in: tx)
+        let isClosed = try InventoryStore.isClosed(event, in: tx)
+
+        var answers: [Result<Reply, Problem>] = []
+        var holds: [HoldRecord] = []
+        var remembered: [(Reply, IdempotencyKey)] = []
+        var decided: [IdempotencyKey: Result<Reply, Problem>] = [:]
+        for question in questions {
+            if let answer = known[question.key.identity] ?? decided[question.key].map({ .answer($0) }) {
+                answers.append(answer.reply(to: question.key))
+                continue
+            }
+            let answer: Result<Reply, Problem>
+            do {
+                let hold = try HoldDecision(event: event, types: types, isClosed: isClosed, now: now)
+                    .make(question, expiresAt: now + (question.request.ttlSeconds.map { .seconds($0) } ?? holdTime), from: &stock)
+                let wire = hold.wire(at: now)
+                let reply = try Reply.created(wire, at: "/api/v1/holds/\(hold.id)")
+                holds.append(hold)
+                remembered.append((reply, question.key))
+                answer = .success(reply)
+            } catch let problem as Problem {
+                answer = .failure(problem)
+            }
+            // A refusal is not remembered beyond the batch: stock may return.
+            decided[question.key] = answer
+            answers.append(answer)
+        }
+        if !holds.isEmpty {
+            try HoldStore.insert(holds, at: now, in: tx)
+            try HoldStore.markHeld(Set(holds.flatMap { $0.lines.map(\.line.ticketTypeId) }), in: tx)
+            try Idempotency.remember(remembered, in: tx)
+        }
+        try InventoryStore.save(stock, at: now, in: tx)
+        return answers
+    }
+}
+
+/// The rules by which a hold is made or changed.
+struct HoldDecision {
+    let event: EventID
+    let types: [TicketTypeID: TicketType]
+    let isClosed: Bool
+    let now: Instant
+
+    func make(_ question: HoldQuestion, expiresAt: Instant, from stock: inout Stock) throws -> HoldRecord {
+        var lines: [HoldRecord.Line] = []
+        for line in question.request.lines {
+            lines.append(try self.line(line, accessCode: question.request.accessCode))
+        }
+        var hold = HoldRecord(
+            id: question.id, eventID: event, state: .active, expiresAt: expiresAt, orderID: nil, lines: lines, claims: [])
+        let need = hold.need
+        try take(need, for: lines, from: &stock)
+        hold.claims = need.sorted { $0.key < $1.key }.map { HoldRecord.Claim(pool: $0.key, quantity: $0.value, state: .held) }
+        return hold
+    }
+
+    /// A line as it can be bought now. - Parameter existing: what the buyer keeps as long as the hold lives.
+    func line(_ line: HoldRequestLine, accessCode: String?, existing: HoldRecord.Line? = nil) throws -> HoldRecord.Line {
+        guard let type = types[line.ticketTypeId], type.eventId == event,
+            !type.hidden || type.accessCode == nil || type.accessCode == accessCode || existing != nil
+        else { throw Problem.unknownTicketType(line.ticketTypeId) }
+        guard !isClosed else {
+            throw refusal("event-closed", "Nothing is sold for this event any more", "It was canceled.", type)
+        }
+        guard !type.archived else {
+            throw refusal("sales-ended", "This ticket type is no longer sold", "Choose another.", type)
+        }
+        if let start = type.salesStart, now < start {
+            throw refusal("not-yet-on-sale", "This ticket type is not on sale yet", "Its sale begins at \(start).", type)
+        }
+        if let end = type.salesEnd, now >= end {
+            throw refusal("sales-ended", "This ticket type is no longer sold", "Its sale ended at \(end).", type)
+        }
+        guard line.quantity >= type.minPerOrder, line.quantity <= type.maxPerOrder else {
+            throw Problem.invalid(
+                "quantity", "must be from \(type.minPerOrder) to \(type.maxPerOrder) for \(type.name)")
+        }
+        if var kept = existing {
+            kept.line.quantity = line.quantity
+            return kept
+        }
+        return HoldRecord.Line(
+            line: HoldLine(
+                ticketTypeId: type.id, name: type.name, quantity: line.quantity, price: type.price, taxRate: type.taxRate,
+                fee: type.fee, feeIncluded: type.feeIncluded),
+            pools: type.poolIds)
+    }
+
+    /// All or nothing; a shortage names the line that it concerns.
+    func take(_ need: [PoolID: Int64], for lines: [HoldRecord.Line], from stock: inout Stock) throws {
+        do {
+            try stock.hold(need)
+        } catch {
+            let (pool, isSoldOut) =
+                switch error {
+                case .soldOut(let pool): (pool, true)
+                case .allHeld(let pool): (pool, false)
+                }
+            guard let line = lines.first(where: { $0.pools.contains(pool) })?.line, let type = types[line.ticketTypeId] else { throw error }
+            throw isSoldOut
+                ? refusal("sold-out", "\(type.name) is sold out", "Not that many are left.", type)
+                : refusal(
+                    "all-held", "All of \(type.name) are held at the moment", "Others hold them for a few minutes; some may return.", type)
+        }
+    }
+
+    private func refusal(_ code: String, _ title: String, _ detail: String, _ type: TicketType) -> Problem {
+        Problem(409, code, title, detail: detail, members: ["ticketTypeId": "\(type.id)"])
+    }
+}
+
+extension Problem {
+    static func unknownTicketType(_ id: TicketTypeID) -> Problem {
+        Problem(
+            422, "unknown-ticket-type", "There is no such ticket type for this event", detail: "Choose one that the event lists.",
+            errors: [Field("ticketTypeId", "is not one of this event's")], members: ["ticketTypeId": "\(id)"])
+    }
+}

@@ -1,0 +1,146 @@
+import Contracts
+import Storage
+import Values
+
+/// A hold with the claims that were recorded when it was made; returns always use these.
+struct HoldRecord: Sendable {
+    struct Claim: Sendable {
+        var pool: PoolID
+        var quantity: Int64
+        var state: ClaimState
+    }
+
+    struct Line: Sendable {
+        var line: HoldLine
+        var pools: [PoolID]
+    }
+
+    var id: HoldID
+    var eventID: EventID
+    var state: HoldState
+    var expiresAt: Instant
+    var orderID: OrderID?
+    var lines: [Line]
+    var claims: [Claim]
+    var version: Int64 = 1
+
+    /// What its claims in one state add up to.
+    func claims(_ state: ClaimState) -> [PoolID: Int64] {
+        Dictionary(claims.filter { $0.state == state && $0.quantity > 0 }.map { ($0.pool, $0.quantity) }) { $1 }
+    }
+
+    /// What its lines need, one of each pool per ticket.
+    var need: [PoolID: Int64] {
+        lines.reduce(into: [:]) { need, line in
+            for pool in line.pools { need[pool, default: 0] += line.line.quantity }
+        }
+    }
+
+    func wire(at now: Instant) -> Hold {
+        let state = self.state == .active && expiresAt <= now ? .expired : self.state
+        return Hold(
+            id: id, eventId: eventID, state: state, expiresAt: expiresAt, orderId: orderID, lines: lines.map(\.line), version: version)
+    }
+}
+
+enum ClaimState: String, SQLTextValue {
+    /// Counted in the pool's `held`.
+    case held
+    /// Counted in the pool's `sold`.
+    case sold
+    /// Expired, and given to others.
+    case reclaimed
+    /// Given back by release or refusal.
+    case returned
+}
+
+extension HoldState: SQLTextValue {}
+
+/// The SQL of holds.
+enum HoldStore {
+    static func find(_ id: HoldID, in tx: Transaction) throws -> HoldRecord? {
+        guard let row = try tx.row("SELECT event_id, state, expires_at, order_id, version FROM hold WHERE id = \(id)") else { return nil }
+        let lines = try tx.rows("SELECT * FROM hold_line WHERE hold_id = \(id) ORDER BY ticket_type_id").map(line)
+        let claims = try tx.rows("SELECT pool_id, quantity, state FROM hold_claim WHERE hold_id = \(id) ORDER BY pool_id").map { row in
+            HoldRecord.Claim(pool: try row["pool_id"], quantity: try row["quantity"], state: try row["state"])
+        }
+        return HoldRecord(
+            id: id, eventID: try row["event_id"], state: try row["state"], expiresAt: try row["expires_at"],
+            orderID: try row["order_id"], lines: lines, claims: claims, version: try row["version"])
+    }
+
+    /// The hold with its pools locked: first the pools, whose locks order everything, then the hold as it is under them.
+    static func lock(_ id: HoldID, alsoPools more: Set<PoolID> = [], in tx: Transaction) throws -> (HoldRecord, Stock, Instant)? {
+        guard let before = try find(id, in: tx) else { return nil }
+        let (stock, now) = try InventoryStore.lock(more.union(before.claims.map(\.pool)), in: tx)
+        guard let hold = try find(id, in: tx) else { return nil }
+        return (hold, stock, now)
+    }
+
+    private static func line(_ row: Row) throws -> HoldRecord.Line {
+        let pools: String = try row["pool_ids"]
+        return HoldRecord.Line(
+            line: HoldLine(
+                ticketTypeId: try row["ticket_type_id"], name: try row["name"], quantity: try row["quantity"],
+                price: Money(try row["price"], try row["currency"]), taxRate: try row["tax_rate"], fee: try row["fee"],
+                feeIncluded: try row["is_fee_included"]),
+            pools: pools.split(separator: " ").compactMap { PoolID(String($0)) })
+    }
+
+    /// Inserts many holds with few statements.
+    static func insert(_ holds: [HoldRecord], at now: Instant, in tx: Transaction) throws {
+        try tx.insert(
+            "INSERT INTO hold (id, event_id, state, expires_at, created_at) VALUES ",
+            holds.map { "(\($0.id), \($0.eventID), \($0.state), \($0.expiresAt), \(now))" })
+        try insertLines(holds.flatMap { hold in hold.lines.map { (hold.id, $0) } }, in: tx)
+        try tx.insert(
+            "INSERT INTO hold_claim (hold_id, pool_id, quantity, state, expires_at) VALUES ",
+            holds.flatMap { hold in
+                hold.claims.map { "(\(hold.id), \($0.pool), \($0.quantity), \($0.state), \(hold.expiresAt))" as SQL }
+            })
+    }
+
+    private static func insertLines(_ lines: [(HoldID, HoldRecord.Line)], in tx: Transaction) throws {
+        try tx.insert(
+            """
+            INSERT INTO hold_line
+                (hold_id, ticket_type_id, name, quantity, price, currency, tax_rate, fee, is_fee_included, pool_ids) VALUES \
+
+            """,
+            lines.map { id, record in
+                let line = record.line
+                return """
+                    (\(id), \(line.ticketTypeId), \(line.name), \(line.quantity), \(line.price.amount), \(line.price.currency), \
+                    \(line.taxRate), \(line.fee), \(line.feeIncluded), \(record.pools.map(\.description).joined(separator: " ")))
+                    """ as SQL
+            })
+    }
+
+    /// Writes what a change left of a hold.
+    static func replace(_ hold: HoldRecord, in tx: Transaction) throws {
+        try tx.execute("UPDATE hold SET version = \(hold.version) WHERE id = \(hold.id)")
+        try tx.execute("DELETE FROM hold_line WHERE hold_id = \(hold.id)")
+        try insertLines(hold.lines.map { (hold.id, $0) }, in: tx)
+        try tx.execute("DELETE FROM hold_claim WHERE hold_id = \(hold.id)")
+        try tx.insert(
+            "INSERT INTO hold_claim (hold_id, pool_id, quantity, state, expires_at) VALUES ",
+            hold.claims.map { "(\(hold.id), \($0.pool), \($0.quantity), \($0.state), \(hold.expiresAt))" })
+    }
+
+    static func set(_ id: HoldID, _ state: HoldState, in tx: Transaction) throws {
+        try tx.execute("UPDATE hold SET state = \(state) WHERE id = \(id)")
+    }
+
+    static func setClaims(of id: HoldID, from old: ClaimState, to new: ClaimState, in tx: Transaction) throws {
+        try tx.execute("UPDATE hold_claim SET state = \(new) WHERE hold_id = \(id) AND state = \(old)")
+    }
+
+    static func bind(_ id: HoldID, to order: OrderID, until deadline: Instant, in tx: Transaction) throws {
+        try tx.execute("UPDATE hold SET order_id = \(order), expires_at = \(deadline) WHERE id = \(id)")
+        try tx.execute("UPDATE hold_claim SET expires_at = \(deadline) WHERE hold_id = \(id) AND state = 'held'")
+    }
+
+    static func markHeld(_ types: Set<TicketTypeID>, in tx: Transaction) throws {
+        try tx.execute("UPDATE ticket_type SET was_held = TRUE WHERE id IN \(list: types.sorted()) AND was_held = FALSE")
+    }
+}

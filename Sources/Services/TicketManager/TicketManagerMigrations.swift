@@ -1,0 +1,174 @@
+import Storage
+
+enum TicketManagerMigrations {
+    static let all = [
+        Migration(
+            "0001-inventory",
+            """
+            CREATE TABLE event (
+                id TEXT PRIMARY KEY,
+                organizer_id TEXT NOT NULL,
+                currency TEXT NOT NULL,
+                time_zone TEXT NOT NULL,
+                closed_at BIGINT,
+                closed_reason TEXT
+            );
+            CREATE TABLE pool (
+                id TEXT PRIMARY KEY,
+                event_id TEXT NOT NULL REFERENCES event (id),
+                name TEXT NOT NULL,
+                capacity BIGINT NOT NULL,
+                held BIGINT NOT NULL DEFAULT 0 CHECK (held >= 0),
+                sold BIGINT NOT NULL DEFAULT 0 CHECK (sold >= 0),
+                allocated BIGINT NOT NULL DEFAULT 0 CHECK (allocated >= 0),
+                last_seen_at BIGINT NOT NULL DEFAULT 0,
+                version BIGINT NOT NULL DEFAULT 1,
+                CHECK (held + sold + allocated <= capacity)
+            );
+            CREATE INDEX pool_event ON pool (event_id, id);
+            CREATE TABLE allocation (
+                id TEXT PRIMARY KEY,
+                pool_id TEXT NOT NULL REFERENCES pool (id),
+                name TEXT NOT NULL,
+                quantity BIGINT NOT NULL CHECK (quantity > 0)
+            );
+            CREATE INDEX allocation_pool ON allocation (pool_id);
+            CREATE TABLE ticket_type (
+                id TEXT PRIMARY KEY,
+                event_id TEXT NOT NULL REFERENCES event (id),
+                name TEXT NOT NULL,
+                description TEXT,
+                price BIGINT NOT NULL CHECK (price >= 0),
+                currency TEXT NOT NULL,
+                sales_start BIGINT,
+                sales_start_local TEXT,
+                sales_end BIGINT,
+                sales_end_local TEXT,
+                min_per_order BIGINT NOT NULL,
+                max_per_order BIGINT NOT NULL,
+                max_per_buyer BIGINT,
+                is_hidden BOOLEAN NOT NULL,
+                access_code TEXT,
+                tax_rate BIGINT NOT NULL,
+                fee BIGINT NOT NULL CHECK (fee >= 0),
+                is_fee_included BOOLEAN NOT NULL,
+                was_held BOOLEAN NOT NULL DEFAULT FALSE,
+                is_archived BOOLEAN NOT NULL DEFAULT FALSE,
+                valid_from BIGINT,
+                valid_until BIGINT,
+                max_entries BIGINT,
+                version BIGINT NOT NULL DEFAULT 1
+            );
+            CREATE INDEX ticket_type_event ON ticket_type (event_id, id);
+            CREATE TABLE ticket_type_pool (
+                ticket_type_id TEXT NOT NULL REFERENCES ticket_type (id),
+                pool_id TEXT NOT NULL REFERENCES pool (id),
+                PRIMARY KEY (ticket_type_id, pool_id)
+            );
+            CREATE INDEX ticket_type_pool_pool ON ticket_type_pool (pool_id);
+            """),
+        Migration(
+            "0002-holds",
+            """
+            CREATE TABLE hold (
+                id TEXT PRIMARY KEY,
+                event_id TEXT NOT NULL REFERENCES event (id),
+                state TEXT NOT NULL,
+                expires_at BIGINT NOT NULL,
+                order_id TEXT UNIQUE,
+                version BIGINT NOT NULL DEFAULT 1,
+                created_at BIGINT NOT NULL
+            );
+            CREATE TABLE hold_line (
+                hold_id TEXT NOT NULL REFERENCES hold (id),
+                ticket_type_id TEXT NOT NULL REFERENCES ticket_type (id),
+                name TEXT NOT NULL,
+                quantity BIGINT NOT NULL CHECK (quantity > 0),
+                price BIGINT NOT NULL,
+                currency TEXT NOT NULL,
+                tax_rate BIGINT NOT NULL,
+                fee BIGINT NOT NULL,
+                is_fee_included BOOLEAN NOT NULL,
+                pool_ids TEXT NOT NULL,
+                PRIMARY KEY (hold_id, ticket_type_id)
+            );
+            CREATE TABLE hold_claim (
+                hold_id TEXT NOT NULL REFERENCES hold (id),
+                pool_id TEXT NOT NULL REFERENCES pool (id),
+                quantity BIGINT NOT NULL CHECK (quantity >= 0),
+                state TEXT NOT NULL,
+                expires_at BIGINT NOT NULL,
+                seat_id TEXT,
+                PRIMARY KEY (hold_id, pool_id)
+            );
+            CREATE INDEX hold_claim_expiry ON hold_claim (pool_id, expires_at) WHERE state = 'held';
+            CREATE INDEX hold_claim_due ON hold_claim (expires_at) WHERE state = 'held';
+            """),
+        Migration(
+            "0003-tickets",
+            """
+            CREATE TABLE fulfilment (
+                order_id TEXT PRIMARY KEY,
+                hold_id TEXT,
+                outcome TEXT NOT NULL,
+                created_at BIGINT NOT NULL
+            );
+            CREATE TABLE ticket (
+                id TEXT PRIMARY KEY,
+                event_id TEXT NOT NULL REFERENCES event (id),
+                order_id TEXT NOT NULL REFERENCES fulfilment (order_id),
+                order_unit_id TEXT NOT NULL UNIQUE,
+                hold_id TEXT NOT NULL REFERENCES hold (id),
+                ticket_type_id TEXT NOT NULL REFERENCES ticket_type (id),
+                ticket_type_name TEXT NOT NULL,
+                seat_id TEXT,
+                attendee_name TEXT,
+                attendee_email TEXT,
+                state TEXT NOT NULL,
+                code TEXT NOT NULL,
+                code_version BIGINT NOT NULL DEFAULT 1,
+                is_transferred BOOLEAN NOT NULL DEFAULT FALSE,
+                checked_in_at BIGINT,
+                checked_in_gate TEXT,
+                entries BIGINT NOT NULL DEFAULT 0,
+                valid_from BIGINT,
+                valid_until BIGINT,
+                max_entries BIGINT,
+                issued_at BIGINT NOT NULL
+            );
+            CREATE INDEX ticket_order ON ticket (order_id);
+            CREATE UNIQUE INDEX ticket_seat ON ticket (event_id, seat_id) WHERE seat_id IS NOT NULL AND state <> 'void';
+            CREATE TABLE ticket_block (
+                id TEXT NOT NULL,
+                ticket_id TEXT NOT NULL REFERENCES ticket (id),
+                reason TEXT NOT NULL,
+                is_lifted BOOLEAN NOT NULL DEFAULT FALSE,
+                created_at BIGINT NOT NULL,
+                PRIMARY KEY (id, ticket_id)
+            );
+            CREATE INDEX ticket_block_ticket ON ticket_block (ticket_id) WHERE is_lifted = FALSE;
+            CREATE TABLE scan (
+                id TEXT PRIMARY KEY,
+                ticket_id TEXT NOT NULL REFERENCES ticket (id),
+                direction TEXT NOT NULL,
+                result TEXT NOT NULL,
+                reason TEXT,
+                nonce TEXT NOT NULL,
+                gate TEXT,
+                device TEXT,
+                scanned_by TEXT NOT NULL,
+                scanned_at BIGINT NOT NULL
+            );
+            CREATE INDEX scan_ticket ON scan (ticket_id, nonce);
+            CREATE TABLE history (
+                id TEXT PRIMARY KEY,
+                subject_id TEXT NOT NULL,
+                action TEXT NOT NULL,
+                actor TEXT NOT NULL,
+                reason TEXT,
+                at BIGINT NOT NULL
+            );
+            CREATE INDEX history_subject ON history (subject_id, id);
+            """),
+    ]
+}

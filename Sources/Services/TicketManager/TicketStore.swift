@@ -1,0 +1,144 @@
+import Contracts
+import Storage
+import Values
+
+/// A ticket as it is stored.
+struct TicketRecord: Sendable {
+    var ticket: Ticket
+    var code: String
+    var isTransferred: Bool
+    var checkedInGate: String?
+}
+
+extension TicketState: SQLTextValue {}
+extension FulfilmentOutcome: SQLTextValue {}
+extension Direction: SQLTextValue {}
+
+/// The SQL of fulfilments, tickets and their blocks.
+enum TicketStore {
+    // MARK: Fulfilments
+
+    static func outcome(of order: OrderID, in tx: Transaction) throws -> FulfilmentOutcome? {
+        try tx.row("SELECT outcome FROM fulfilment WHERE order_id = \(order)").map { try $0["outcome"] }
+    }
+
+    /// Nil if an outcome is recorded already: the first is permanent.
+    static func record(_ outcome: FulfilmentOutcome, of order: OrderID, hold: HoldID?, in tx: Transaction) throws -> Bool {
+        try tx.row(
+            """
+            INSERT INTO fulfilment (order_id, hold_id, outcome, created_at) VALUES (\(order), \(hold), \(outcome), \(tx.now))
+            ON CONFLICT DO NOTHING RETURNING order_id
+            """) != nil
+    }
+
+    // MARK: Tickets
+
+    static func insert(_ tickets: [TicketRecord], hold: HoldID, at now: Instant, in tx: Transaction) throws {
+        try tx.insert(
+            """
+            INSERT INTO ticket (id, event_id, order_id, order_unit_id, hold_id, ticket_type_id, ticket_type_name, attendee_name,
+                attendee_email, state, code, issued_at) VALUES \
+
+            """,
+            tickets.map { record in
+                let ticket = record.ticket
+                return """
+                    (\(ticket.id), \(ticket.eventId), \(ticket.orderId), \(ticket.unitId), \(hold), \(ticket.ticketTypeId), \
+                    \(ticket.ticketTypeName), \(ticket.attendee.name), \(ticket.attendee.email), \(ticket.status), \(record.code), \(now))
+                    """ as SQL
+            })
+    }
+
+    static func find(_ id: TicketID, in tx: Transaction) throws -> TicketRecord? {
+        try records("ticket.id = \(id)", in: tx).first
+    }
+
+    static func tickets(of order: OrderID, in tx: Transaction) throws -> [TicketRecord] {
+        try records("ticket.order_id = \(order)", in: tx)
+    }
+
+    private static func records(_ condition: SQL, in tx: Transaction) throws -> [TicketRecord] {
+        let rows = try tx.rows(
+            """
+            SELECT ticket.*, ticket_block.reason AS block_reason FROM ticket
+            LEFT JOIN ticket_block ON ticket_block.ticket_id = ticket.id AND ticket_block.is_lifted = FALSE
+            WHERE \(condition) ORDER BY ticket.id, ticket_block.reason
+            """)
+        var records: [TicketRecord] = []
+        for row in rows {
+            let id: TicketID = try row["id"]
+            if records.last?.ticket.id != id { records.append(try record(row)) }
+            if let reason: String = try row["block_reason"] { records[records.count - 1].ticket.blockedBy.append(reason) }
+        }
+        return records
+    }
+
+    private static func record(_ row: Row) throws -> TicketRecord {
+        let code: String = try row["code"]
+        let isTransferred: Bool = try row["is_transferred"]
+        return TicketRecord(
+            ticket: Ticket(
+                id: try row["id"], eventId: try row["event_id"], orderId: try row["order_id"], unitId: try row["order_unit_id"],
+                ticketTypeId: try row["ticket_type_id"], ticketTypeName: try row["ticket_type_name"],
+                attendee: Attendee(name: try row["attendee_name"], email: try row["attendee_email"]), status: try row["state"],
+                blockedBy: [], code: isTransferred ? nil : code, codeVersion: try row["code_version"],
+                checkedInAt: try row["checked_in_at"]),
+            code: code, isTransferred: isTransferred, checkedInGate: try row["checked_in_gate"])
+    }
+
+    /// False if it was used, transferred or voided since `version` was read.
+    static func transfer(_ ticket: Ticket, code: String, from version: Int64, in tx: Transaction) throws -> Bool {
+        try tx.execute(
+            """
+            UPDATE ticket SET code = \(code), code_version = \(ticket.codeVersion), is_transferred = TRUE,
+                attendee_name = \(ticket.attendee.name), attendee_email = \(ticket.attendee.email)
+            WHERE id = \(ticket.id) AND state = 'issued' AND code_version = \(version) AND checked_in_at IS NULL
+                AND NOT EXISTS (SELECT 1 FROM ticket_block WHERE ticket_id = ticket.id AND is_lifted = FALSE)
+            """) == 1
+    }
+
+    // MARK: Blocks
+
+    /// Locks the tickets of some units of an order, in the order of their ids.
+    static func lock(_ units: [OrderUnitID], of order: OrderID, in tx: Transaction) throws -> [(id: TicketID, state: TicketState)] {
+        try tx.rows(
+            """
+            SELECT id, state FROM ticket WHERE order_id = \(order) AND order_unit_id IN \(list: units) ORDER BY id \(.forUpdate)
+            """
+        ).map { (try $0["id"], try $0["state"]) }
+    }
+
+    static func block(_ tickets: [TicketID], id: String, reason: String, in tx: Transaction) throws {
+        let now = try tx.now
+        for ticket in tickets {
+            try tx.execute(
+                """
+                INSERT INTO ticket_block (id, ticket_id, reason, created_at) VALUES (\(id), \(ticket), \(reason), \(now))
+                ON CONFLICT (id, ticket_id) DO UPDATE SET is_lifted = FALSE
+                """)
+        }
+    }
+
+    static func unblock(_ id: String, in tx: Transaction) throws {
+        try tx.execute("UPDATE ticket_block SET is_lifted = TRUE WHERE id = \(id)")
+    }
+
+    /// What voiding a block's tickets gives back: for each ticket that is not void yet, one of each pool that its hold had claimed for it.
+    static func toVoid(_ block: String, in tx: Transaction) throws -> [(ticket: TicketID, pools: [PoolID])] {
+        try tx.rows(
+            """
+            SELECT ticket.id AS id, hold_line.pool_ids AS pool_ids FROM ticket_block
+            JOIN ticket ON ticket.id = ticket_block.ticket_id
+            JOIN hold_line ON hold_line.hold_id = ticket.hold_id AND hold_line.ticket_type_id = ticket.ticket_type_id
+            WHERE ticket_block.id = \(block) AND ticket.state <> 'void' ORDER BY ticket.id
+            """
+        ).map { row in
+            let pools: String = try row["pool_ids"]
+            return (try row["id"], pools.split(separator: " ").compactMap { PoolID(String($0)) })
+        }
+    }
+
+    static func void(_ tickets: [TicketID], in tx: Transaction) throws {
+        for ticket in tickets { try tx.execute("UPDATE ticket SET state = 'void' WHERE id = \(ticket)") }
+    }
+}

@@ -1,0 +1,60 @@
+import Configuration
+import FoundationEssentials
+import Logging
+import ServiceKit
+
+/// Where a system gets its settings from: flags, then the environment (`TICKETFLOW_` before the key:
+/// `TICKETFLOW_TICKET_MANAGER_HOLD_SECONDS` for `ticketManager.hold.seconds`), then the defaults in the code.
+struct HouseSettings {
+    let folder: DataFolder
+    let configuration: ConfigReader
+    let faults: Faults
+    let logLevel: Logger.Level
+    /// Whether listeners of single services have `POST /noop`: `benchmark.routes`, false by default.
+    let hasBenchmarkRoutes: Bool
+
+    /// - Parameters:
+    ///   - data: the data folder; `data`, `./data` by default.
+    ///   - flags: what the command line says, by key.
+    init(data: String?, flags: [AbsoluteConfigKey: ConfigValue] = [:]) throws {
+        configuration = ConfigReader(providers: [
+            InMemoryProvider(name: "flags", values: flags),
+            EnvironmentVariablesProvider().prefixKeys(with: "ticketflow"),
+        ])
+        folder = DataFolder(path: data ?? configuration.string(forKey: "data", default: "./data"))
+        do {
+            faults = try Faults(configuration.string(forKey: "faults", default: ""))
+        } catch {
+            throw Failure("TICKETFLOW_FAULTS cannot be read.", next: Failure(error).description)
+        }
+        let level = configuration.string(forKey: "log.level", default: "info")
+        guard let logLevel = Logger.Level(rawValue: level) else {
+            throw Failure(
+                "TICKETFLOW_LOG_LEVEL cannot be \(level).",
+                next: "It can be \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")).")
+        }
+        self.logLevel = logLevel
+        hasBenchmarkRoutes = configuration.bool(forKey: "benchmark.routes", default: false)
+    }
+}
+
+/// `127.0.0.1:8102`, `[::1]:8102`.
+struct ListenAddress: CustomStringConvertible {
+    let host: String
+    let port: Int
+
+    init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port)
+        else { return nil }
+        let host = text[..<colon].trimmingPrefix("[")
+        self.init(host: String(host.hasSuffix("]") ? host.dropLast() : host), port: port)
+        guard !self.host.isEmpty else { return nil }
+    }
+
+    var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}

@@ -1,0 +1,19 @@
+import ArgumentParser
+
+@main
+struct TicketFlow: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ticketflow",
+        abstract: "Sells tickets for events.",
+        discussion: """
+            Settings come from flags, then from the environment (TICKETFLOW_ before the key), then from defaults. \
+            Start with: ticketflow serve --demo
+            """,
+        subcommands: [Serve.self, DemoCommand.self, MessagesCommand.self, UserCommand.self, CheckCommand.self])
+}
+
+/// The flag that all commands share.
+struct DataOption: ParsableArguments {
+    @Option(name: .customLong("data"), help: ArgumentHelp("The folder with the system's data (default: ./data).", valueName: "dir"))
+    var path: String?
+}
