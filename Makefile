@@ -47,7 +47,8 @@ check: lint deps .venv/installed ## all that a pull request must pass
 	$(SWIFT) test --skip-build
 
 bench: build ## measures against yardsticks in the same run; ONLY=name for one
-	TICKETFLOW="$(CURDIR)/.build/release/ticketflow" $(SWIFT) run --package-path Benchmarks -c release benchmarks $(ONLY)
+	$(SWIFT) run -c release --package-path Benchmarks ticketflow-bench --binary "$(CURDIR)/.build/release/ticketflow" \
+		$(if $(ONLY),--only $(ONLY))
 
 soak: build .venv/installed ## the system tests on the release build, for as long as SOAK says (seconds, default 600)
 	$(SWIFT) build --build-tests

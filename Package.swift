@@ -133,19 +133,20 @@ let package = Package(
 
         .testTarget(
             name: "PlatformTests",
-            dependencies: house + ["Mail", "Graphics", "Passwords"], exclude: ["smtp_server.py"],
+            dependencies: house + ["Mail", "Graphics", "Passwords", lifecycle], exclude: ["smtp_server.py"],
             swiftSettings: settings),
         .testTarget(name: "ContractsTests", dependencies: house, swiftSettings: settings),
         .testTarget(
             name: "ServiceTests",
-            dependencies: house + serviceTargets + [crypto, .product(name: "JWTKit", package: "jwt-kit")],
+            dependencies: house + serviceTargets + [crypto, lifecycle, .product(name: "JWTKit", package: "jwt-kit")],
             swiftSettings: settings),
         .testTarget(
             name: "SystemTests",
             dependencies: [
-                "ticketflow", "Values", "Contracts", "Storage", "Messaging",
+                "ticketflow", "Values", "Contracts", "Storage", "Messaging", "Discovery", httpTypes, crypto,
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: settings),
     ]

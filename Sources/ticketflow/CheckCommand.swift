@@ -1,4 +1,5 @@
 import ArgumentParser
+import Values
 
 struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,11 +12,15 @@ struct CheckCommand: AsyncParsableCommand {
 
     @OptionGroup var data: DataOption
 
+    @Option(help: "How many seconds after its deadline an order may still be on its way to its end.")
+    var grace = 60
+
     func run() async throws {
         do {
             let settings = try HouseSettings(data: data.path)
-            let books = try Books(settings.folder)
-            let findings = try await Check.all(on: books)
+            let books = try Books(settings.folder, grace: .seconds(Int64(max(0, grace))))
+            let findings = await Check.all(on: books)
+            await books.close()
             for finding in findings { Terminal.say(finding) }
             guard findings.isEmpty else { throw ExitCode(1) }
             Terminal.say("All \(Check.list.count) checks passed.")

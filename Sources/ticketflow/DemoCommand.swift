@@ -1,5 +1,39 @@
 import ArgumentParser
+import Logging
+import ServiceLifecycle
 
 struct DemoCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "demo", abstract: "Loads a set of events and orders to look at.")
+    static let configuration = CommandConfiguration(
+        commandName: "demo",
+        abstract: "Loads a set of events and orders to look at.",
+        discussion: """
+            Starts all services in this process without listening anywhere, loads through their public API, and stops. What was \
+            loaded before is not loaded again. `ticketflow serve --demo` does the same at its first start.
+            """)
+
+    @OptionGroup var data: DataOption
+
+    func run() async throws {
+        do {
+            let settings = try HouseSettings(data: data.path, flags: DemoSettings.flags)
+            let metrics = ProcessStart.prepare(logLevel: max(settings.logLevel, .warning))
+            let house = try await House.make(settings, services: ServiceList.all, metrics: metrics, logger: Logger(label: "ticketflow"))
+            try await house.run(
+                front: nil,
+                companion: .init(
+                    service: Load(house: house), successTerminationBehavior: .gracefullyShutdownGroup,
+                    failureTerminationBehavior: .gracefullyShutdownGroup))
+            Terminal.say("The demonstration is in \(settings.folder.path).\(DemoAccounts.introduction("http://127.0.0.1:8080"))")
+        } catch {
+            throw Failure(error)
+        }
+    }
+
+    private struct Load: Service {
+        let house: House
+
+        func run() async throws {
+            try await DemoOnStart.load(into: house)
+        }
+    }
 }

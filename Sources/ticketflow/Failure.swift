@@ -17,7 +17,7 @@ struct Failure: Error, CustomStringConvertible {
     init(_ error: any Error) {
         switch error {
         case let failure as Failure: self = failure
-        case let problem as Problem: self.init(problem.title, next: problem.detail ?? "")
+        case let problem as Problem: self.init(problem.detail.map { "\(problem.title): \($0)" } ?? problem.title)
         case StorageError.newerSchema(let database, _):
             self.init(
                 "The database \(database) was written by a newer version of this program.",

@@ -45,9 +45,6 @@ struct Serve: AsyncParsableCommand {
         let metrics = ProcessStart.prepare(logLevel: settings.logLevel)
         let logger = Logger(label: "ticketflow")
         let house = try await House.make(settings, services: services, metrics: metrics, logger: logger)
-        let front = ListenAddress(
-            host: settings.configuration.string(forKey: "host", default: "127.0.0.1"),
-            port: settings.configuration.int(forKey: "port", default: 8_080))
         do {
             try await FirstAdministrator.make(in: house)
         } catch {
@@ -56,9 +53,9 @@ struct Serve: AsyncParsableCommand {
         }
         let ready = Readiness()
         try await house.run(
-            front: front,
+            front: settings.front,
             onReady: { port in
-                Welcome.print(host: front.host, port: port, services: house.hosts.map(\.name), isDemo: demo)
+                Welcome.print(at: ListenAddress(host: settings.front.host, port: port), services: house.hosts.map(\.name), isDemo: demo)
                 ready.open()
             },
             companion: demo
@@ -87,9 +84,8 @@ final class Readiness: Sendable {
 
 /// Tells where things are.
 enum Welcome {
-    static func print(host: String, port: Int, services: [ServiceName], isDemo: Bool) {
-        let shown = ["0.0.0.0", "::"].contains(host) ? "127.0.0.1" : host
-        let address = "http://\(ListenAddress(host: shown, port: port))"
+    static func print(at address: ListenAddress, services: [ServiceName], isDemo: Bool) {
+        let address = "http://\(address.reachable)"
         Terminal.say("TicketFlow is ready at \(address)")
         if services.count < ServiceList.all.count { Terminal.say("Only \(services.map(\.description).joined(separator: ", ")) runs here.") }
         if isDemo { Terminal.say(DemoAccounts.introduction(address)) }

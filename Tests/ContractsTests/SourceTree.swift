@@ -9,11 +9,13 @@ struct SourceTree {
 
         var folders: [String] { path.split(separator: "/").dropLast().map(String.init) }
 
+        private static let accessLevels: Set = ["package", "public", "internal", "private", "fileprivate"]
+
         /// The modules that are imported, whatever the access.
         var imports: [String] {
             text.split(separator: "\n").compactMap { line in
                 var words = line.split(separator: " ").map(String.init)[...]
-                while let first = words.first, first.hasPrefix("@") || ["package", "public", "internal", "private", "fileprivate"].contains(first) {
+                while let first = words.first, first.hasPrefix("@") || File.accessLevels.contains(first) {
                     words = words.dropFirst()
                 }
                 guard words.popFirst() == "import", let name = words.last else { return nil }

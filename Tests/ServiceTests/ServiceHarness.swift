@@ -7,6 +7,7 @@ import JWTKit
 import Logging
 import Messaging
 import ServiceKit
+import ServiceLifecycle
 import Storage
 import Testing
 import Values
@@ -99,6 +100,10 @@ struct TestTokens: Sendable {
             """
     }
 
+    func sign(_ claims: AccessClaims) async throws -> String {
+        try await keys.sign(claims, kid: "test")
+    }
+
     func token(_ caller: TestCaller) async throws -> String? {
         let expires = Date(timeIntervalSinceNow: 600)
         let claims: AccessClaims
@@ -111,7 +116,7 @@ struct TestTokens: Sendable {
             claims = AccessClaims(
                 subject: "service:\(name)", expires: expires, scope: Scope.granted[name] ?? [], id: "\(UInt64.random(in: 0 ... .max))")
         }
-        return try await keys.sign(claims, kid: "test")
+        return try await sign(claims)
     }
 }
 

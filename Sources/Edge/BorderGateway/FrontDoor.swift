@@ -74,7 +74,8 @@ package struct FrontDoor: Sendable {
 
     private static func requestID(of request: IncomingRequest) -> String {
         let given = request.headers[.requestID] ?? ""
-        let isPlausible = (1...64).contains(given.utf8.count)
+        let isPlausible =
+            (1...64).contains(given.utf8.count)
             && given.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0) || (65...90).contains($0) || $0 == 45 || $0 == 95 }
         return isPlausible ? given : String(UInt64.random(in: 0...UInt64.max), radix: 36)
     }

@@ -65,14 +65,11 @@ package final class EmbeddedBroker: Broker {
         guard !deliveries.isEmpty else { return }
         try await database.write { tx in
             let now = try tx.now
-            for (queue, message) in deliveries {
-                try tx.execute(
-                    """
-                    INSERT INTO delivery (queue, event_id, name, json, published_at, available_at)
-                    VALUES (\(queue), \(message.id), \(message.name), \(message.json), \(now), \(now))
-                    ON CONFLICT DO NOTHING
-                    """)
-            }
+            try tx.insert(
+                "INSERT INTO delivery (queue, event_id, name, json, published_at, available_at) VALUES ",
+                deliveries.map { queue, message in
+                    "(\(queue), \(message.id), \(message.name), \(message.json), \(now), \(now))"
+                }, "ON CONFLICT DO NOTHING")
         }
         for queue in Set(deliveries.map(\.queue)) { queues[queue]?.signal.send() }
     }
@@ -154,7 +151,9 @@ package final class EmbeddedBroker: Broker {
                         """)
                 }
             }
-            try tx.execute("DELETE FROM delivery WHERE queue = \(queue) AND event_id IN \(list: handled)")
+            try tx.inChunks(handled) { ids in
+                _ = try tx.execute("DELETE FROM delivery WHERE queue = \(queue) AND event_id IN \(list: ids)")
+            }
             try tx.execute(
                 """
                 DELETE FROM delivery WHERE queue = \(queue) AND is_dead = TRUE

@@ -78,7 +78,7 @@ package struct OutboxRelay: Service {
         guard !messages.isEmpty else { return 0 }
         try await broker.publish(messages)
         try await database.write { tx in
-            _ = try tx.execute("DELETE FROM outbox WHERE id IN \(list: messages.map(\.id))")
+            try tx.inChunks(messages.map(\.id)) { ids in _ = try tx.execute("DELETE FROM outbox WHERE id IN \(list: ids)") }
         }
         return messages.count
     }

@@ -158,38 +158,37 @@ extension IdempotencyKey {
 
 /// Many keys at once, for requests that are decided together.
 extension Idempotency {
-    /// What was answered before under a key.
-    package enum Known: Sendable {
-        case row(fingerprint: String, Reply)
-        /// Earlier in the same batch.
-        case answer(Result<Reply, Problem>)
+    /// What was answered before under a key, by an earlier transaction or earlier in the same batch.
+    package struct Known: Sendable {
+        private let fingerprint: String
+        private let answer: Result<Reply, Problem>
+
+        package init(_ answer: Result<Reply, Problem>, to key: IdempotencyKey) {
+            self.init(fingerprint: key.fingerprint, answer: answer)
+        }
+
+        fileprivate init(fingerprint: String, answer: Result<Reply, Problem>) {
+            self.fingerprint = fingerprint
+            self.answer = answer
+        }
 
         package func reply(to key: IdempotencyKey) -> Result<Reply, Problem> {
-            switch self {
-            case .row(let fingerprint, let reply):
-                fingerprint == key.fingerprint ? .success(reply) : .failure(.idempotencyKeyReused)
-            case .answer(let result): result
-            }
+            fingerprint == key.fingerprint ? answer : .failure(.idempotencyKeyReused)
         }
     }
 
     package static func answers(to keys: [IdempotencyKey], in tx: Transaction) throws -> [IdempotencyKey.Identity: Known] {
         var known: [IdempotencyKey.Identity: Known] = [:]
         for (principal, keys) in Dictionary(grouping: keys, by: \.principal) {
-            var rest = keys.map(\.key)[...]
-            // Few sizes of lists, so that few statements are prepared.
-            while !rest.isEmpty {
-                let size = [64, 16, 4, 1].first { $0 <= rest.count } ?? 1
-                let part = Array(rest.prefix(size))
-                rest = rest.dropFirst(size)
+            try tx.inChunks(keys.map(\.key)) { part in
                 let rows = try tx.rows(
                     """
                     SELECT key, fingerprint, status, location, body FROM idempotency
                     WHERE principal = \(principal) AND key IN \(list: part)
                     """)
                 for row in rows {
-                    known[.init(principal: principal, key: try row["key"])] = .row(
-                        fingerprint: try row["fingerprint"], try reply(row))
+                    known[.init(principal: principal, key: try row["key"])] = Known(
+                        fingerprint: try row["fingerprint"], answer: .success(try reply(row)))
                 }
             }
         }

@@ -38,18 +38,24 @@ protocol EngineConnection {
 }
 
 extension Transaction {
-    /// How many rows one statement of a bulk insert takes: few sizes, so that few statements are prepared.
+    /// How many values one statement takes: few sizes, so that few statements are prepared and kept.
     private static let chunks = [64, 16, 4, 1]
 
     /// Inserts rows with as few statements as possible.
     /// - Parameters:
     ///   - head: up to and with `VALUES`.
     ///   - rows: each in parentheses.
-    package func insert(_ head: SQL, _ rows: [SQL]) throws {
-        var rest = rows[...]
+    ///   - tail: what follows the rows, such as `ON CONFLICT DO NOTHING`.
+    package func insert(_ head: SQL, _ rows: [SQL], _ tail: SQL = "") throws {
+        try inChunks(rows) { part in _ = try execute("\(head)\(SQL.joined(part, by: ", ")) \(tail)") }
+    }
+
+    /// Hands out the values in parts of few sizes, for statements that list them.
+    package func inChunks<Value>(_ values: [Value], _ body: (ArraySlice<Value>) throws -> Void) throws {
+        var rest = values[...]
         for size in Transaction.chunks {
             while rest.count >= size {
-                try execute("\(head)\(SQL.joined(rest.prefix(size), by: ", "))")
+                try body(rest.prefix(size))
                 rest = rest.dropFirst(size)
             }
         }

@@ -8,7 +8,7 @@ import Values
 
 /// Sends deliveries, each at least once. No transaction is open while a mail is made or sent.
 struct DeliverySender: Sendable {
-    private static let batch = 16
+    static let batch = 16
 
     let database: Database
     let composer: MailComposer

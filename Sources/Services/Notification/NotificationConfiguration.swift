@@ -15,6 +15,9 @@ struct NotificationConfiguration: Sendable {
     let lease: TimeSpan
     /// `mail.concurrency`: how many mails are made side by side. Low, because they can wait and purchases cannot. 1 to 32, default 2.
     let concurrency: Int
+    /// `mail.perSecond`: how many mails go out at most, over time. So that what is sold is not slowed down by what is told, and for
+    /// mail servers that allow no more. 1 to 1,000, default 50.
+    let perSecond: Int
     /// By SMTP where `smtp.host` is set: `smtp.port` (default 587), `smtp.security` (`none`, `startTLS` or `implicitTLS`, default
     /// `startTLS`), `smtp.user`, `smtp.password` (a secret). Otherwise as files into `mail.directory` (default `./data/mail`).
     let mailer: any Mailer
@@ -33,6 +36,7 @@ struct NotificationConfiguration: Sendable {
         guard from.isValid else { throw Problem.badRequest("The setting mail.from must be a mail address.") }
         lease = .seconds(Int64(min(max(reader.int(forKey: "mail.lease.seconds", default: 150), 1), 3_600)))
         concurrency = min(max(reader.int(forKey: "mail.concurrency", default: 2), 1), 32)
+        perSecond = min(max(reader.int(forKey: "mail.perSecond", default: 50), 1), 1_000)
         if let host = reader.string(forKey: "smtp.host"), !host.isEmpty {
             mailer = SMTPMailer(try NotificationConfiguration.settings(of: host, reader))
         } else {

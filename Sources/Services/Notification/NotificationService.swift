@@ -24,6 +24,6 @@ package struct NotificationService: Microservice {
             concurrency: configuration.concurrency, faults: environment.faults, logger: environment.logger)
         endpoints = DeliveryRoutes(database: environment.database).endpoints
         consumers = NotificationEvents(database: environment.database, newDeliveries: newDeliveries).consumers
-        jobs = NotificationJobs(sender: sender, newDeliveries: newDeliveries).jobs
+        jobs = NotificationJobs(sender: sender, newDeliveries: newDeliveries, perSecond: configuration.perSecond).jobs
     }
 }

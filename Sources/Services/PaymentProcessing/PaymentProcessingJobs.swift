@@ -8,6 +8,8 @@ import Values
 struct PaymentProcessingJobs: Sendable {
     /// How many of a kind are taken at once.
     private static let batch = 100
+    /// Bounds one run of a job; what is left is for the next.
+    private static let mostBatches = 50
     /// How many providers' answers are waited for side by side.
     private static let width = 8
 
@@ -24,7 +26,7 @@ struct PaymentProcessingJobs: Sendable {
         let jobs = [
             Job("payments.lookups", every: .seconds(1), lookUp),
             Job("payments.events", every: .seconds(2), applyEvents),
-            Job("payments.announcements", every: max(.seconds(1), announcements.interval), announce),
+            Job("payments.announcements", every: .seconds(1), announce),
             Job("payments.refunds", every: .seconds(1), finishRefunds),
         ]
         guard let sandbox else { return jobs }
@@ -32,10 +34,9 @@ struct PaymentProcessingJobs: Sendable {
     }
 
     @Sendable private func lookUp() async throws {
-        let due = try await database.read { tx in try AttemptStore.due(limit: PaymentProcessingJobs.batch, in: tx) }
         let database = database
         let configuration = configuration
-        await each(due, "an attempt could not be looked up; it is tried again") { id in
+        try await drain(AttemptStore.due, "an attempt could not be looked up; it is tried again") { id in
             do {
                 let change = try await attempts.resolve(id)
                 if change.isCapture { await announcements.tell(change.payment) }
@@ -52,20 +53,23 @@ struct PaymentProcessingJobs: Sendable {
     }
 
     @Sendable private func applyEvents() async throws {
-        let due = try await database.read { tx in try ProviderEventStore.due(limit: PaymentProcessingJobs.batch, in: tx) }
-        await each(due, "a provider's event was not applied; it is tried again") { try await events.applyDue($0) }
+        try await drain(ProviderEventStore.due, "a provider's event was not applied; it is tried again") {
+            try await events.applyDue($0)
+        }
     }
 
     @Sendable private func announce() async throws {
-        let due = try await announcements.due(limit: PaymentProcessingJobs.batch)
-        await each(due, "a capture was not announced") { await announcements.tell($0) }
+        for _ in 0..<PaymentProcessingJobs.mostBatches {
+            let due = try await announcements.due(limit: PaymentProcessingJobs.batch)
+            await each(due, "a capture was not announced") { await announcements.tell($0) }
+            if due.count < PaymentProcessingJobs.batch { return }
+        }
     }
 
     @Sendable private func finishRefunds() async throws {
-        let due = try await database.read { tx in try RefundStore.due(limit: PaymentProcessingJobs.batch, in: tx) }
         let database = database
         let configuration = configuration
-        await each(due, "a refund was not finished; it is tried again") { id in
+        try await drain(RefundStore.due, "a refund was not finished; it is tried again") { id in
             do {
                 _ = try await refunds.submit(id)
             } catch {
@@ -77,6 +81,18 @@ struct PaymentProcessingJobs: Sendable {
                 }
                 throw error
             }
+        }
+    }
+
+    /// Works off what is due, a batch at a time. Each item has another appointment, or none, once it was worked on.
+    private func drain<Item: Sendable>(
+        _ due: @escaping @Sendable (Int, Transaction) throws -> [Item], _ complaint: String,
+        _ work: @escaping @Sendable (Item) async throws -> Void
+    ) async throws {
+        for _ in 0..<PaymentProcessingJobs.mostBatches {
+            let items = try await database.read { tx in try due(PaymentProcessingJobs.batch, tx) }
+            await each(items, complaint, work)
+            if items.count < PaymentProcessingJobs.batch { return }
         }
     }
 

@@ -99,7 +99,8 @@ struct PaymentRecord: Sendable {
     }
 
     /// Sales has said what became of the capture.
-    /// - Parameter isPayLater: the tickets were given out before the money is there: it stays open until it is.
+    /// - Parameter isPayLater: nothing was captured yet, and the order did not wait for it: it stays open until the money comes or it
+    ///   is closed.
     mutating func settle(_ outcome: SettlementOutcome, isPayLater: Bool) throws(IllegalTransition) {
         switch state {
         case .captured:
@@ -109,7 +110,7 @@ struct PaymentRecord: Sendable {
             version += 1
         case .closed: break
         case .open:
-            guard isPayLater, outcome == .fulfilled else {
+            guard isPayLater else {
                 throw IllegalTransition(of: "payment", from: state.rawValue, to: PaymentState.closed.rawValue)
             }
         }

@@ -1,10 +1,9 @@
 import Contracts
 import Values
 
-/// What one message adds to the sums. Sums do not mind the order in which they are made, so a refund may be heard of before the
-/// order that it belongs to.
-struct Sale: Hashable, Sendable {
-    struct TicketTypeShare: Hashable, Sendable {
+/// What one message adds to the sums.
+struct Sale: Codable, Hashable, Sendable {
+    struct TicketTypeShare: Codable, Hashable, Sendable {
         let ticketTypeId: TicketTypeID
         let name: String
         var tickets: Int64 = 0
@@ -12,6 +11,7 @@ struct Sale: Hashable, Sendable {
         var refunded: Int64 = 0
     }
 
+    let orderId: OrderID
     let eventId: EventID
     let organizerId: OrganizerID
     let currency: Currency
@@ -31,9 +31,7 @@ struct Sale: Hashable, Sendable {
         add(paid.order.lines.map { ($0.quantity, $0.total.amount, 0) }, to: paid.order.lines)
     }
 
-    /// Nil for money that was never counted: of an order that could not be fulfilled, or whose payment came after its end.
-    init?(_ refunded: OrderRefunded) {
-        guard refunded.amount.currency == refunded.order.totals.total.currency, Sale.wasCounted(refunded) else { return nil }
+    init(_ refunded: OrderRefunded) {
         self.init(refunded.order, at: refunded.refundedAt)
         self.refunded = refunded.amount.amount
         // What a unit cost says how much of the refund is its own. A refund by amount alone is for all of them.
@@ -46,6 +44,7 @@ struct Sale: Hashable, Sendable {
     }
 
     private init(_ order: OrderFacts, at time: Instant) {
+        orderId = order.id
         eventId = order.eventId
         organizerId = order.organizerId
         currency = order.totals.total.currency
@@ -64,12 +63,9 @@ struct Sale: Hashable, Sendable {
         }
     }
 
-    private static func wasCounted(_ refunded: OrderRefunded) -> Bool {
-        switch refunded.order.status {
-        case .paid: true
-        case .canceled: refunded.reason != "unfulfillable"
-        case .draft, .awaitingPayment, .expired: false
-        }
+    /// When the order was made, as its id tells to the millisecond (UUIDv7).
+    var orderedAt: Instant {
+        Instant(microseconds: 1_000 * orderId.bytes.prefix(6).reduce(0) { $0 << 8 | Int64($1) })
     }
 }
 

@@ -4,13 +4,54 @@ import Values
 
 /// The sums, as they are written.
 enum SaleStore {
-    /// Five statements, however large the order.
-    static func add(_ sale: Sale, in tx: Transaction) throws {
+    /// How long it is known which orders were paid. An older one was.
+    static let memory = TimeSpan.days(60)
+
+    /// Counts a paid order, once, with the refunds that were heard of before it.
+    static func addPaid(_ sale: Sale, in tx: Transaction) throws {
+        try lockEvent(of: sale, in: tx)
+        let isNew = try tx.row(
+            "INSERT INTO paid_order (order_id, seen_at) VALUES (\(sale.orderId), \(tx.now)) ON CONFLICT DO NOTHING RETURNING order_id")
+        guard isNew != nil else { return }
+        try add(sale, in: tx)
+        let waiting = try tx.rows("SELECT sale FROM waiting_refund WHERE order_id = \(sale.orderId)")
+        guard !waiting.isEmpty else { return }
+        for row in waiting { try add(try JSON.value(from: try row["sale"] as String), in: tx) }
+        try tx.execute("DELETE FROM waiting_refund WHERE order_id = \(sale.orderId)")
+    }
+
+    /// Counts a refund if its order was counted; otherwise it waits. Money also goes back of orders that never had their tickets
+    /// (paid too late, or for a canceled event): that is no revenue lost, and nothing in the message tells them apart.
+    static func addRefund(_ id: RefundID, _ sale: Sale, in tx: Transaction) throws {
+        try lockEvent(of: sale, in: tx)
+        let now = try tx.now
+        let isCounted = try tx.row("SELECT order_id FROM paid_order WHERE order_id = \(sale.orderId)") != nil
+        if isCounted || sale.orderedAt < now - .days(30) { return try add(sale, in: tx) }
+        try tx.execute(
+            """
+            INSERT INTO waiting_refund (refund_id, order_id, sale, seen_at)
+            VALUES (\(id), \(sale.orderId), \(try JSON.text(of: sale)), \(now)) ON CONFLICT DO NOTHING
+            """)
+    }
+
+    static func forgetOld(in tx: Transaction) throws {
+        let limit = try tx.now - memory
+        try tx.execute("DELETE FROM paid_order WHERE seen_at < \(limit)")
+        try tx.execute("DELETE FROM waiting_refund WHERE seen_at < \(limit)")
+    }
+
+    /// So that an order and its refund, taken in at the same time, see each other.
+    private static func lockEvent(of sale: Sale, in tx: Transaction) throws {
         try tx.execute(
             """
             INSERT INTO event (id, organizer_id, currency, version)
             VALUES (\(sale.eventId), \(sale.organizerId), \(sale.currency), 0) ON CONFLICT DO NOTHING
             """)
+        _ = try tx.rows("SELECT id FROM event WHERE id = \(sale.eventId) \(SQL.Difference.forUpdate)")
+    }
+
+    /// Three statements, however large the order.
+    private static func add(_ sale: Sale, in tx: Transaction) throws {
         try tx.execute(
             """
             INSERT INTO event_hour (event_id, hour, currency, organizer_id, orders, tickets, gross, refunded)

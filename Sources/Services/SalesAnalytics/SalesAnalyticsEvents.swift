@@ -16,11 +16,12 @@ struct SalesAnalyticsEvents {
                 [
                     .on(OrderPaid.self) { envelope in
                         let sale = Sale(envelope.body)
-                        try await once(envelope.id) { tx in try SaleStore.add(sale, in: tx) }
+                        try await once(envelope.id) { tx in try SaleStore.addPaid(sale, in: tx) }
                     },
                     .on(OrderRefunded.self) { envelope in
-                        guard let sale = Sale(envelope.body) else { return }
-                        try await once(envelope.id) { tx in try SaleStore.add(sale, in: tx) }
+                        let sale = Sale(envelope.body)
+                        let id = envelope.body.refundId
+                        try await once(envelope.id) { tx in try SaleStore.addRefund(id, sale, in: tx) }
                     },
                     .on(EventChanged.self) { envelope in
                         try await once(envelope.id) { tx in try SaleStore.describe(envelope.body.event, in: tx) }

@@ -11,7 +11,7 @@ package struct SalesAnalyticsService: Microservice {
 
     package let endpoints: [Endpoint]
     package let consumers: [Consumer]
-    package let jobs: [Job] = []
+    package let jobs: [Job]
 
     package init(_ environment: ServiceEnvironment) throws {
         let configuration = SalesAnalyticsConfiguration(environment.configuration)
@@ -20,6 +20,7 @@ package struct SalesAnalyticsService: Microservice {
                 database: environment.database, authentication: AuthenticationClient(environment.peer(.authentication)),
                 configuration: configuration
             ).endpoints
+        jobs = SalesAnalyticsJobs(database: environment.database).jobs
         consumers = SalesAnalyticsEvents(database: environment.database, concurrency: configuration.concurrency).consumers
     }
 }

@@ -20,7 +20,7 @@ struct CartFilling: Sendable {
         guard let cart else { throw Problem.notFound("cart") }
         try cart.mustBeOpen()
         let hold = try await hold(line, for: cart, key: key.text)
-        return try await save(hold, to: id, key: key)
+        return try await save(hold, to: cart, key: key)
     }
 
     func set(_ lineID: CartLineID, _ quantity: Int64, in id: CartID, key: String) async throws -> Reply {
@@ -31,7 +31,7 @@ struct CartFilling: Sendable {
         }
         let hold = try await tickets.change(
             holdID, HoldChange(lines: [HoldRequestLine(ticketTypeId: line.ticketTypeID, quantity: quantity)]), key: "\(id):\(key)")
-        return try await save(hold, to: id, key: nil)
+        return try await save(hold, to: cart, key: nil)
     }
 
     func empty(_ id: CartID) async throws {
@@ -73,12 +73,13 @@ struct CartFilling: Sendable {
         return cart
     }
 
-    /// Adds to the cart's hold, or makes it. Two first lines at once make two holds: the later one is let go and its line added to the earlier.
+    /// Adds to the cart's hold, or makes it.
     private func hold(_ line: NewCartLine, for cart: CartRecord, key: String) async throws -> Hold {
         let lines = [HoldRequestLine(ticketTypeId: line.ticketTypeId, quantity: line.quantity)]
-        let change = HoldChange(lines: lines, isRelative: true, accessCode: line.accessCode)
-        let callKey = "\(cart.id):\(key)"
-        if let holdID = cart.holdID { return try await tickets.change(holdID, change, key: callKey) }
+        if let holdID = cart.holdID {
+            return try await tickets.change(
+                holdID, HoldChange(lines: lines, isRelative: true, accessCode: line.accessCode), key: "\(cart.id):\(key)")
+        }
         let event: EventFacts
         if let known = cart.event {
             event = known
@@ -86,36 +87,47 @@ struct CartFilling: Sendable {
             event = try await events.facts(try await tickets.ticketType(line.ticketTypeId).eventId)
         }
         let seconds = max(1, (cart.expiresAt - .now).microseconds / 1_000_000)
-        let hold = try await tickets.hold(
-            NewHold(eventId: event.id, lines: lines, ttlSeconds: min(seconds, 3_600), accessCode: line.accessCode), key: callKey)
-        let attached = try await database.write { tx -> HoldID? in
-            if try CartStore.attach(hold, to: cart.id, in: tx) { return hold.id }
-            return try CartStore.find(cart.id, in: tx)?.holdID
-        }
-        guard let attached, attached != hold.id else { return hold }
-        try await tickets.release(hold.id)
-        return try await tickets.change(attached, change, key: callKey + ":again")
+        return try await tickets.hold(
+            NewHold(eventId: event.id, lines: lines, ttlSeconds: min(seconds, 3_600), accessCode: line.accessCode),
+            key: "\(cart.id):\(key)")
     }
 
-    private func save(_ hold: Hold, to id: CartID, key: IdempotencyKey?) async throws -> Reply {
-        let cart = try await find(id)
-        var discounts: [TicketTypeID: Int64] = [:]
-        if let use = cart.couponUseID {
-            let lines = hold.lines.map {
-                DiscountableLine(ticketTypeId: $0.ticketTypeId, quantity: $0.quantity, unitPrice: $0.price.amount)
-            }
-            let evaluated = try await coupons.evaluate(use, lines)
-            discounts = Dictionary(zip(lines.map(\.ticketTypeId), evaluated.discounts)) { $1 }
-        }
-        let applied = discounts
-        return try await database.write { tx in
-            try Idempotency.once(key, in: tx) {
-                guard let before = try CartStore.lock(id, in: tx) else { throw Problem.notFound("cart") }
-                try CartStore.save(hold, discounts: applied, to: before, in: tx)
-                guard let after = try CartStore.find(id, in: tx) else { throw Problem.notFound("cart") }
+    /// Makes the cart's lines those of the hold. Two first lines at once make two holds: the later one is let go, and its lines are
+    /// added to the earlier.
+    private func save(_ hold: Hold, to cart: CartRecord, key: IdempotencyKey?) async throws -> Reply {
+        let discounts = try await discounts(of: hold, in: cart)
+        let saved = try await database.write { tx -> Saved in
+            guard let before = try CartStore.lock(cart.id, in: tx) else { throw Problem.notFound("cart") }
+            if let other = before.holdID, other != hold.id { return .heldOtherwise(other) }
+            let reply = try Idempotency.once(key, in: tx) {
+                if before.holdID == nil { try CartStore.attach(hold, to: cart.id, in: tx) }
+                try CartStore.save(hold, discounts: discounts, to: before, in: tx)
+                guard let after = try CartStore.find(cart.id, in: tx) else { throw Problem.notFound("cart") }
                 return try .ok(after.wire(at: try tx.now))
             }
+            return .reply(reply)
         }
+        switch saved {
+        case .reply(let reply): return reply
+        case .heldOtherwise(let other):
+            try await tickets.release(hold.id)
+            let lines = hold.lines.map { HoldRequestLine(ticketTypeId: $0.ticketTypeId, quantity: $0.quantity) }
+            let merged = try await tickets.change(other, HoldChange(lines: lines, isRelative: true), key: "\(cart.id):\(hold.id)")
+            return try await save(merged, to: try await find(cart.id), key: key)
+        }
+    }
+
+    private enum Saved: Sendable {
+        case reply(Reply)
+        /// Another request made the cart's hold meanwhile.
+        case heldOtherwise(HoldID)
+    }
+
+    private func discounts(of hold: Hold, in cart: CartRecord) async throws -> [TicketTypeID: Int64] {
+        guard let use = cart.couponUseID else { return [:] }
+        let lines = hold.lines.map { DiscountableLine(ticketTypeId: $0.ticketTypeId, quantity: $0.quantity, unitPrice: $0.price.amount) }
+        let evaluated = try await coupons.evaluate(use, lines)
+        return Dictionary(zip(lines.map(\.ticketTypeId), evaluated.discounts)) { $1 }
     }
 
     private func save(_ use: CouponUse?, _ discounts: [TicketTypeID: Int64], of id: CartID) async throws -> Reply {

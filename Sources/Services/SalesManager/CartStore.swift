@@ -67,13 +67,10 @@ enum CartStore {
             isFeeIncluded: try row["is_fee_included"], discount: try row["discount"])
     }
 
-    /// Gives the cart its hold, unless another request was first.
-    static func attach(_ hold: Hold, to cart: CartID, in tx: Transaction) throws -> Bool {
+    /// Gives the cart its hold, whose deadline is the cart's from now on.
+    static func attach(_ hold: Hold, to cart: CartID, in tx: Transaction) throws {
         try tx.execute(
-            """
-            UPDATE cart SET hold_id = \(hold.id), event_id = \(hold.eventId), expires_at = \(hold.expiresAt)
-            WHERE id = \(cart) AND hold_id IS NULL
-            """) == 1
+            "UPDATE cart SET hold_id = \(hold.id), event_id = \(hold.eventId), expires_at = \(hold.expiresAt) WHERE id = \(cart)")
     }
 
     /// Makes the lines those of the hold, which knows best; keeps what is newer.

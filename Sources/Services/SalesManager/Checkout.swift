@@ -19,36 +19,37 @@ struct Checkout: Sendable {
         let committed = try await database.write { tx -> Committed in
             if let answer = try Idempotency.answer(to: key, in: tx) { return .answered(answer) }
             guard let cart = try CartStore.lock(cartID, in: tx) else { throw Problem.notFound("cart") }
-            if let existing = try OrderStore.id(ofCart: cartID, in: tx) { return .order(existing) }
+            if let existing = try OrderStore.find(ofCart: cartID, in: tx) { return .order(existing) }
             let now = try tx.now
             let order = try cart.order(id: id, number: number, request, user: user, at: now, expiresAt: now + orderTime)
-            guard try OrderStore.insert(order, lookAt: now + .seconds(10), in: tx) else { return .order(id) }
+            // The cart's row is locked, so nobody else made an order of it meanwhile.
+            guard try OrderStore.insert(order, lookAt: now + .seconds(10), in: tx) else { throw Problem.notFound("cart") }
             try CartStore.setState(.ordered, of: cartID, in: tx)
-            return .order(id)
+            return .order(order)
         }
         switch committed {
         case .answered(let reply): return reply
-        case .order(let id):
+        case .order(let committed):
             try await faults.point("sales.order-committed")
-            try await bindCoupon(of: id, cartID)
-            let order = try await purchase.advance(id)
+            try await bindCoupon(of: committed)
+            let order = try await purchase.advance(committed)
             let reply = try Reply.created(
                 CheckoutAnswer(
-                    order: try await purchase.wire(order), orderToken: purchase.secret.token(for: "\(id)"), payment: order.payment),
-                at: "/api/v1/orders/\(id)")
+                    order: try await purchase.wire(order), orderToken: purchase.secret.token(for: "\(order.id)"), payment: order.payment),
+                at: "/api/v1/orders/\(order.id)")
             return try await database.write { tx in try Idempotency.once(key, in: tx) { reply } }
         }
     }
 
     private enum Committed: Sendable {
         case answered(Reply)
-        case order(OrderID)
+        case order(OrderRecord)
     }
 
     /// Binds the coupon's use to order and buyer. Where the buyer has used it up, the order never was, and the cart goes on without the coupon.
-    private func bindCoupon(of id: OrderID, _ cartID: CartID) async throws {
-        let order = try await purchase.find(id)
+    private func bindCoupon(of order: OrderRecord) async throws {
         guard order.status == .draft, let use = order.couponUseID else { return }
+        let (id, cartID) = (order.id, order.cartID)
         do {
             _ = try await coupons.bind(use, order.couponBinding(margin: configuration.holdMargin))
         } catch let problem as Problem where problem.status == 409 || problem.status == 422 {

@@ -91,6 +91,11 @@ enum OrderStore {
         try tx.row("SELECT id FROM sales_order WHERE cart_id = \(id)").map { try $0["id"] }
     }
 
+    static func find(ofCart id: CartID, in tx: Transaction) throws -> OrderRecord? {
+        guard let row = try tx.row("SELECT * FROM sales_order WHERE cart_id = \(id)") else { return nil }
+        return try order(row, in: tx)
+    }
+
     static func find(_ id: OrderID, in tx: Transaction) throws -> OrderRecord? {
         guard let row = try tx.row("SELECT * FROM sales_order WHERE id = \(id)") else { return nil }
         return try order(row, in: tx)

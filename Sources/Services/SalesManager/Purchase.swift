@@ -1,6 +1,5 @@
 import Contracts
 import Discovery
-import Logging
 import Messaging
 import ServiceKit
 import Storage
@@ -18,7 +17,6 @@ struct Purchase: Sendable {
     let refunds: Refunds
     let configuration: SalesManagerConfiguration
     let faults: Faults
-    let logger: Logger
 
     func find(_ id: OrderID) async throws -> OrderRecord {
         guard let order = try await database.read({ tx in try OrderStore.find(id, in: tx) }) else { throw Problem.notFound("order") }
@@ -26,9 +24,9 @@ struct Purchase: Sendable {
     }
 
     /// Brings an open order as far as it goes now.
-    func advance(_ id: OrderID) async throws -> OrderRecord {
-        let order = try await find(id)
+    func advance(_ order: OrderRecord) async throws -> OrderRecord {
         guard order.status == .draft else { return order }
+        let id = order.id
         // The hold obeys the order from here on; the payment is made only after.
         do {
             _ = try await tickets.bind(
@@ -122,8 +120,8 @@ struct Purchase: Sendable {
             let now = try tx.now
             order.status = try order.status.next(isCanceled ? .canceled : .paid)
             order.paidAt = isCanceled ? nil : now
-            // Free of money and coupons, nothing else has to hear of it.
-            order.isSettled = !isCanceled && payment == nil && order.couponUseID == nil
+            // Coupons has to hear of it. Payments hears of it when it announces the capture, which it does until then.
+            order.isSettled = !isCanceled && order.couponUseID == nil && payment?.state != .open
             try OrderStore.save(&order, lookAt: now + .seconds(5), in: tx)
             let facts = order.facts(token: secret.token(for: "\(id)"))
             if isCanceled {
@@ -138,16 +136,10 @@ struct Purchase: Sendable {
             if let payment { try await giveBack(order, payment, cause: "event-canceled") }
             return order
         }
-        // The buyer need not wait for what the others have to hear; what fails here, the reconciler does.
-        do {
-            try await settle(order, payment)
-        } catch {
-            logger.info("a paid order is settled later", metadata: ["order": "\(id)", "error": "\(error)"])
-        }
         return order
     }
 
-    /// Tells Coupons and Payments what became of the order.
+    /// Tells Coupons and Payments what became of a paid order. The buyer does not wait for it.
     func settle(_ order: OrderRecord, _ payment: Payment?) async throws {
         guard !order.isSettled else {
             if payment?.state == .captured { try await payments.settle(order.id, .fulfilled) }

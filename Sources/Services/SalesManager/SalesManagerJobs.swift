@@ -37,7 +37,7 @@ struct Reconciler: Sendable {
                 if let use = order.couponUseID {
                     _ = try? await coupons.bind(use, order.couponBinding(margin: purchase.configuration.holdMargin))
                 }
-                _ = try await purchase.advance(order.id)
+                _ = try await purchase.advance(order)
             } else if let payment = try await payments.payment(of: order.id) {
                 try await purchase.paymentChanged(order.id, payment)
             }

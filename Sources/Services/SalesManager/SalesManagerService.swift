@@ -30,7 +30,7 @@ package struct SalesManagerService: Microservice {
             faults: environment.faults)
         let purchase = Purchase(
             database: database, outbox: environment.outbox, secret: orderSecret, tickets: tickets, coupons: coupons, payments: payments,
-            refunds: refunds, configuration: configuration, faults: environment.faults, logger: environment.logger)
+            refunds: refunds, configuration: configuration, faults: environment.faults)
         carts = CartRoutes(
             database: database, secret: LinkSecret(key: key, purpose: "cart"), events: directory,
             filling: CartFilling(database: database, events: directory, tickets: tickets, coupons: coupons),

@@ -18,7 +18,7 @@ struct HoldBatch {
     let holdTime: TimeSpan
 
     func decide(in tx: Transaction) throws -> [Result<Reply, Problem>] {
-        let known = try Idempotency.answers(to: questions.map(\.key), in: tx)
+        var known = try Idempotency.answers(to: questions.map(\.key), in: tx)
         let wanted = Set(questions.flatMap { $0.request.lines.map(\.ticketTypeId) })
         let types = try InventoryStore.ticketTypes(wanted, in: tx)
         var (stock, now) = try InventoryStore.lock(Set(types.values.flatMap(\.poolIds)), in: tx)
@@ -27,10 +27,9 @@ struct HoldBatch {
         var answers: [Result<Reply, Problem>] = []
         var holds: [HoldRecord] = []
         var remembered: [(Reply, IdempotencyKey)] = []
-        var decided: [IdempotencyKey: Result<Reply, Problem>] = [:]
         for question in questions {
-            if let answer = known[question.key.identity] ?? decided[question.key].map({ .answer($0) }) {
-                answers.append(answer.reply(to: question.key))
+            if let earlier = known[question.key.identity] {
+                answers.append(earlier.reply(to: question.key))
                 continue
             }
             let answer: Result<Reply, Problem>
@@ -46,7 +45,7 @@ struct HoldBatch {
                 answer = .failure(problem)
             }
             // A refusal is not remembered beyond the batch: stock may return.
-            decided[question.key] = answer
+            known[question.key.identity] = Idempotency.Known(answer, to: question.key)
             answers.append(answer)
         }
         if !holds.isEmpty {

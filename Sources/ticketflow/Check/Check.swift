@@ -1,6 +1,6 @@
 import Discovery
-import ServiceKit
 import Storage
+import Values
 
 /// A rule that must hold in a data folder at any time.
 struct Check: Sendable {
@@ -29,34 +29,18 @@ struct Check: Sendable {
         self.run = run
     }
 
-    static let list: [Check] = []
+    static let list = tickets + payments + coupons + orders + purchases
 
     /// What is wrong, a line each.
-    static func all(on books: Books) async throws -> [String] {
+    static func all(on books: Books) async -> [String] {
         var lines: [String] = []
         for check in list {
             do {
-                lines += try await check.run(books).prefix(Check.most).map { "\(check.name): \($0)" }
+                lines += try await check.run(books).prefix(most).map { "\(check.name): \($0)" }
             } catch {
-                lines.append("\(check.name): could not be checked: \(error)")
+                lines.append("\(check.name): could not be checked: \(Failure(error))")
             }
         }
         return lines
     }
-}
-
-/// The databases of a data folder, opened to be read.
-struct Books: Sendable {
-    private let databases: [ServiceName: Database]
-
-    init(_ folder: DataFolder) throws {
-        var databases: [ServiceName: Database] = [:]
-        for service in ServiceList.all {
-            let path = try folder.existing(service.name.description)
-            databases[service.name] = try Database.sqlite(name: service.name.description, path: path, readers: 1)
-        }
-        self.databases = databases
-    }
-
-    func database(_ service: ServiceName) -> Database? { databases[service] }
 }

@@ -20,7 +20,8 @@ struct DataFolder {
             throw Failure("The folder \(path) cannot be made.", next: "Choose another with --data, or make it for this user.")
         }
         guard access(path, W_OK | X_OK) == 0 else {
-            throw Failure("The folder \(path) cannot be written.", next: "Choose another with --data, or give this user the right to write.")
+            throw Failure(
+                "The folder \(path) cannot be written.", next: "Choose another with --data, or give this user the right to write.")
         }
     }
 
@@ -42,7 +43,8 @@ final class DataLock: Sendable {
         let file = "\(folder.path)/lock"
         descriptor = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
-            throw Failure("\(file) cannot be opened: \(String(cString: strerror(errno))).", next: "Give this user the right to write there.")
+            throw Failure(
+                "\(file) cannot be opened: \(String(cString: strerror(errno))).", next: "Give this user the right to write there.")
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let holder = (try? String(contentsOfFile: file, encoding: .utf8)).map { " (process \($0.filter(\.isNumber)))" } ?? ""

@@ -8,6 +8,8 @@ import ServiceKit
 struct HouseSettings {
     let folder: DataFolder
     let configuration: ConfigReader
+    /// Where the front door listens: `host` and `port`, `127.0.0.1` and 8080 by default.
+    let front: ListenAddress
     let faults: Faults
     let logLevel: Logger.Level
     /// Whether listeners of single services have `POST /noop`: `benchmark.routes`, false by default.
@@ -17,11 +19,19 @@ struct HouseSettings {
     ///   - data: the data folder; `data`, `./data` by default.
     ///   - flags: what the command line says, by key.
     init(data: String?, flags: [AbsoluteConfigKey: ConfigValue] = [:]) throws {
-        configuration = ConfigReader(providers: [
-            InMemoryProvider(name: "flags", values: flags),
-            EnvironmentVariablesProvider().prefixKeys(with: "ticketflow"),
-        ])
-        folder = DataFolder(path: data ?? configuration.string(forKey: "data", default: "./data"))
+        let said: [any ConfigProvider] = [
+            InMemoryProvider(name: "flags", values: flags), EnvironmentVariablesProvider().prefixKeys(with: "ticketflow"),
+        ]
+        let reader = ConfigReader(providers: said)
+        folder = DataFolder(path: data ?? reader.string(forKey: "data", default: "./data"))
+        front = ListenAddress(
+            host: reader.string(forKey: "host", default: "127.0.0.1"), port: reader.int(forKey: "port", default: 8_080))
+        // What follows from folder and address, where nothing else is said.
+        let derived: [AbsoluteConfigKey: ConfigValue] = [
+            "notification.mail.directory": ConfigValue(.string("\(folder.path)/mail"), isSecret: false),
+            "notification.publicURL": ConfigValue(.string("http://\(front.reachable)"), isSecret: false),
+        ]
+        configuration = ConfigReader(providers: said + [InMemoryProvider(name: "derived", values: derived)])
         do {
             faults = try Faults(configuration.string(forKey: "faults", default: ""))
         } catch {
@@ -55,6 +65,9 @@ struct ListenAddress: CustomStringConvertible {
         self.init(host: String(host.hasSuffix("]") ? host.dropLast() : host), port: port)
         guard !self.host.isEmpty else { return nil }
     }
+
+    /// Under which a program on the same machine reaches it, also where it listens on all addresses.
+    var reachable: ListenAddress { ["0.0.0.0", "::"].contains(host) ? ListenAddress(host: "127.0.0.1", port: port) : self }
 
     var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

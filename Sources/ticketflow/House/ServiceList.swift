@@ -1,15 +1,25 @@
 import Authentication
 import CouponManager
 import Discovery
+import EventManager
+import Notification
+import PaymentProcessing
+import SalesAnalytics
+import SalesManager
 import ServiceKit
 import TicketManager
 
 /// The services that there are.
 enum ServiceList {
     static let all: [any Microservice.Type] = [
+        EventManagerService.self,
         TicketManagerService.self,
+        SalesManagerService.self,
         CouponManagerService.self,
+        PaymentProcessingService.self,
         AuthenticationService.self,
+        SalesAnalyticsService.self,
+        NotificationService.self,
     ]
 
     static let names = all.map { $0.name.description }
@@ -18,7 +28,7 @@ enum ServiceList {
     static func named(_ names: [String]) throws -> [any Microservice.Type] {
         for name in names where !all.contains(where: { $0.name.description == name }) {
             throw Failure(
-                "There is no service \(name).", next: "There are \(names.joined(separator: ", ")).")
+                "There is no service \(name).", next: "There are \(ServiceList.names.joined(separator: ", ")).")
         }
         return names.isEmpty ? all : all.filter { names.contains($0.name.description) }
     }

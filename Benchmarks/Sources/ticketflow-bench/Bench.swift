@@ -1,0 +1,154 @@
+import Foundation
+
+/// What all benchmarks are run with.
+struct Bench {
+    let binary: String
+    /// Where data folders are made.
+    let scratch: String
+    let clients: Int
+    /// How long each load is measured.
+    let seconds: Double
+    /// How often a load and its yardstick take turns.
+    let rounds: Int
+    /// How many tickets `growth` sells.
+    let tickets: Int
+    let load = Load()
+
+    /// Not measured: caches fill, statements are prepared.
+    private static let warmUp = 1.0
+
+    var time: Load.Time { Load.Time(warmUp: Bench.warmUp, measured: seconds) }
+
+    /// Runs the program on a new data folder.
+    func withProgram<Result>(_ body: (Program) throws -> Result) throws -> Result {
+        try withFolder { folder in
+            let program = try Program(binary, on: folder, load: load)
+            defer { program.stop() }
+            try program.waitUntilReady()
+            do {
+                return try body(program)
+            } catch {
+                let said = program.said()
+                if !said.isEmpty { note("the program said:\n\(said)") }
+                throw error
+            }
+        }
+    }
+
+    /// Runs the program on a new data folder, with an organizer in it.
+    func withShop<Result>(_ body: (Program, Shop) throws -> Result) throws -> Result {
+        try withProgram { program in try body(program, try Shop(program, load: load)) }
+    }
+
+    /// A path for a data folder that is removed afterwards, with what the program has said beside it.
+    func withFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+        let parent = "\(scratch)/ticketflow-bench-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: parent) }
+        return try body("\(parent)/data")
+    }
+
+    /// Runs a load for the usual time, and tells how it went.
+    func measure<S: Script>(_ what: String, _ scripts: [S], port: Int, on program: Program, time: Load.Time? = nil) throws -> LoadResult<S>
+    {
+        let before = program.processorSeconds
+        let result = try load.run(scripts, port: port, time: time ?? self.time)
+        let cores = (program.processorSeconds - before) / ((time ?? self.time).warmUp + result.seconds)
+        note(
+            """
+              \(what): \(result.perSecond.text)/s, p50 \(result.operations.percentile(50).text) ms, \
+            p99 \(result.operations.percentile(99).text) ms, \((cores * 1e6 / result.perSecond).text) µs of processor each; \
+            the client took \(result.clientCores.text) cores
+            """)
+        return result
+    }
+}
+
+/// One thing that is measured.
+struct Benchmark: Sendable {
+    let name: String
+    let run: @Sendable (Bench) throws -> Outcome
+
+    static let all = [holds, purchases, checkIn, memory, start, sellOut, growth]
+}
+
+/// What came of a benchmark.
+struct Outcome {
+    enum Goal {
+        /// `value / yardstick` has to reach it.
+        case ratio(atLeast: Double)
+        /// `value` may not be more; the goal itself is the yardstick.
+        case value(atMost: Double)
+    }
+
+    let value: Double
+    let unit: String
+    let yardstick: Double
+    let goal: Goal
+    /// Further values and goals that have to be met, by name.
+    var more: [(name: String, value: Double, isMet: Bool)]
+
+    init(_ value: Double, _ unit: String, yardstick: Double, atLeast goal: Double, more: [(name: String, value: Double, isMet: Bool)] = [])
+    {
+        self.value = value
+        self.unit = unit
+        self.yardstick = yardstick
+        self.goal = .ratio(atLeast: goal)
+        self.more = more
+    }
+
+    init(_ value: Double, _ unit: String, atMost goal: Double, more: [(name: String, value: Double, isMet: Bool)] = []) {
+        self.value = value
+        self.unit = unit
+        yardstick = goal
+        self.goal = .value(atMost: goal)
+        self.more = more
+    }
+
+    var ratio: Double { value / yardstick }
+
+    var isMet: Bool {
+        let isMet =
+            switch goal {
+            case .ratio(let least): ratio >= least
+            case .value(let most): value <= most
+            }
+        return isMet && more.allSatisfy(\.isMet)
+    }
+
+    /// `holds-sqlite ratio=0.61 goal=0.5 value=21000 unit=holds/s yardstick=34000 met=yes`
+    func line(_ name: String) -> String {
+        let goal =
+            switch goal {
+            case .ratio(let least): least
+            case .value(let most): most
+            }
+        let more = more.map { " \($0.name)=\($0.value.text)" }.joined()
+        return """
+            \(name) ratio=\(ratio.text) goal=\(goal.text) value=\(value.text) unit=\(unit) yardstick=\(yardstick.text) \
+            met=\(isMet ? "yes" : "no")\(more)
+            """
+    }
+}
+
+extension Double {
+    /// Three figures that matter: `34200`, `61.3`, `0.613`.
+    var text: String {
+        switch abs(self) {
+        case 0: "0"
+        case ..<1: String(format: "%.3f", self)
+        case ..<10: String(format: "%.2f", self)
+        case ..<100: String(format: "%.1f", self)
+        default: String(format: "%.0f", self)
+        }
+    }
+}
+
+extension [Double] {
+    /// The middle; of an even number the mean of the middle two.
+    var median: Double {
+        guard !isEmpty else { return 0 }
+        let sorted = sorted()
+        return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2
+    }
+}

@@ -1,0 +1,32 @@
+import Discovery
+import ServiceKit
+import Storage
+import Values
+
+/// The databases of a data folder, opened to be read.
+struct Books: Sendable {
+    /// How long after its deadline an order may be on its way to its end.
+    let grace: TimeSpan
+    private let databases: [ServiceName: Database]
+
+    init(_ folder: DataFolder, grace: TimeSpan) throws {
+        var databases: [ServiceName: Database] = [:]
+        for service in ServiceList.all {
+            let path = try folder.existing(service.name.description)
+            databases[service.name] = try Database.sqlite(name: service.name.description, path: path, readers: 1)
+        }
+        self.databases = databases
+        self.grace = grace
+    }
+
+    func database(_ service: ServiceName) -> Database? { databases[service] }
+
+    func rows(_ service: ServiceName, _ query: SQL) async throws -> [Row] {
+        guard let database = databases[service] else { return [] }
+        return try await database.read { tx in try tx.rows(query) }
+    }
+
+    func close() async {
+        for database in databases.values { try? await database.close() }
+    }
+}

@@ -1,0 +1,50 @@
+import BorderGateway
+import Configuration
+import HTTPTypes
+import Logging
+import ServiceKit
+import ServiceLifecycle
+
+/// What `--demo` switches on.
+enum DemoSettings {
+    static let flags: [AbsoluteConfigKey: ConfigValue] = [
+        "paymentProcessing.sandbox.enabled": ConfigValue(.bool(true), isSecret: false)
+    ]
+}
+
+/// Loads the demonstration within the process that serves it, once.
+struct DemoOnStart: Service {
+    let house: House
+    let ready: Readiness
+    let logger: Logger
+
+    func run() async throws {
+        await ready.wait()
+        guard !Task.isShuttingDownGracefully else { return }
+        do {
+            try await DemoOnStart.load(into: house)
+        } catch is CancellationError {
+            return
+        } catch {
+            logger.error("the demonstration was not loaded whole; the next start goes on", metadata: ["error": "\(error)"])
+        }
+    }
+
+    static func load(into house: House) async throws {
+        let journal = try DemoJournal(path: house.settings.folder.demoJournal)
+        try await DemoLoader(journal: journal, call: inProcess(house.frontDoor)).load()
+    }
+
+    /// The public API without a socket.
+    private static func inProcess(_ door: FrontDoor) -> DemoCall {
+        { method, target, headers, json in
+            var fields = HTTPFields()
+            for (name, value) in headers {
+                guard let name = HTTPField.Name(name) else { continue }
+                fields[name] = value
+            }
+            let reply = await door.respond(to: IncomingRequest(method: method, target: target, headers: fields, body: json))
+            return (reply.status.code, reply.body)
+        }
+    }
+}

@@ -1,0 +1,171 @@
+import Foundation
+import ServiceLifecycle
+import Storage
+import Synchronization
+import Testing
+import Values
+
+/// Each engine on a real database of its own.
+enum Engine: String, CaseIterable, Sendable {
+    case sqlite
+
+    func withDatabase<Result>(_ body: (Storage::Database, String) async throws -> Result) async throws -> Result {
+        let folder = NSTemporaryDirectory() + "ticketflow-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let database = try Storage::Database.sqlite(name: "test", path: folder + "/test.sqlite")
+        let result = try await body(database, folder + "/test.sqlite")
+        try await database.close()
+        return result
+    }
+}
+
+@Suite struct StorageTests {
+    static let items = Migration(
+        "0001-items",
+        """
+        CREATE TABLE item (id BIGINT PRIMARY KEY, name TEXT NOT NULL, price BIGINT CHECK (price >= 0), flag BOOLEAN, bytes BYTEA, at BIGINT);
+        """)
+
+    @Test(arguments: Engine.allCases)
+    func `values come back as they went in`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            let at = Instant(microseconds: 1_777_777_777_123_456)
+            let name = "1e3 ' \" -- \u{1F39F} שלום"
+            try await database.write { tx in
+                _ = try tx.execute(
+                    "INSERT INTO item (id, name, price, flag, bytes, at) VALUES (\(1), \(name), \(Int64?.none), \(true), \([0, 255] as [UInt8]), \(at))")
+            }
+            let row = try #require(try await database.read { tx in try tx.row("SELECT * FROM item WHERE name = \(name)") })
+            #expect(try row["name"] == name)
+            #expect(try row["price"] == Int64?.none)
+            #expect(try row["flag"] == true)
+            #expect(try row["bytes"] == [0, 255] as [UInt8])
+            #expect(try row["at"] == at)
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `a member of a group that fails rolls back alone`(engine: Engine) async throws {
+        struct Refused: Error {}
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            let failures = await withTaskGroup(of: Bool.self) { group in
+                for id in 0..<200 {
+                    group.addTask { @Sendable in
+                        do {
+                            try await database.write { tx in
+                                try tx.execute("INSERT INTO item (id, name) VALUES (\(id), 'x')")
+                                if id % 3 == 0 { throw Refused() }
+                            }
+                            return false
+                        } catch {
+                            return true
+                        }
+                    }
+                }
+                return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+            }
+            #expect(failures == 67)
+            let ids = try await database.read { tx in try tx.rows("SELECT id FROM item").map { try $0["id"] as Int } }
+            #expect(Set(ids) == Set((0..<200).filter { $0 % 3 != 0 }))
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `a constraint is told as such, and nothing of the transaction stays`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            await #expect {
+                try await database.write { tx in
+                    try tx.execute("INSERT INTO item (id, name) VALUES (1, 'kept?')")
+                    try tx.execute("INSERT INTO item (id, name, price) VALUES (2, 'bad', -1)")
+                }
+            } throws: { error in
+                if case StorageError.constraint(.check, _) = error { true } else { false }
+            }
+            let count: Int = try await database.read { tx in try tx.row("SELECT COUNT(*) AS n FROM item")!["n"] }
+            #expect(count == 0)
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `a caller whose time is over is told so, and the write still happens`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            let ticker = Task { try await database.run() }
+            defer { ticker.cancel() }
+            let release = DispatchSemaphore(value: 0)
+            let blocker = Task { try await database.write { tx in _ = release.wait(timeout: .now() + 20) } }
+            let begin = ContinuousClock.now
+            await #expect {
+                try await Deadline.$current.withValue(.now + .milliseconds(300)) {
+                    try await database.write { tx in _ = try tx.execute("INSERT INTO item (id, name) VALUES (7, 'late')") }
+                }
+            } throws: { error in
+                if case StorageError.deadline = error { true } else { false }
+            }
+            #expect(ContinuousClock.now - begin < .seconds(5))
+            release.signal()
+            try await blocker.value
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `what runs on commit runs after it, and not when it is rolled back`(engine: Engine) async throws {
+        struct Refused: Error {}
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            let ran = Mutex<[String]>([])
+            try await database.write { tx in tx.onCommit { ran.withLock { $0.append("kept") } } }
+            try? await database.write { tx in
+                tx.onCommit { ran.withLock { $0.append("lost") } }
+                throw Refused()
+            }
+            #expect(ran.withLock { $0 } == ["kept"])
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `migrations run once, in order, and a newer schema refuses to start`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            let second = Migration("0002-more", "ALTER TABLE item ADD COLUMN more TEXT;")
+            try await database.migrate([StorageTests.items])
+            try await database.migrate([StorageTests.items, second])
+            try await database.migrate([StorageTests.items, second])
+            try await database.write { tx in _ = try tx.execute("INSERT INTO item (id, name, more) VALUES (1, 'a', 'b')") }
+            await #expect {
+                try await database.migrate([StorageTests.items])
+            } throws: { error in
+                if case StorageError.newerSchema(_, "0002-more") = error { true } else { false }
+            }
+            let changed = Migration("0002-more", "ALTER TABLE item ADD COLUMN other TEXT;")
+            await #expect(throws: StorageError.self) { try await database.migrate([StorageTests.items, changed]) }
+        }
+    }
+
+    @Test func `SQLite runs with full durability on every connection`() async throws {
+        try await Engine.sqlite.withDatabase { database, _ in
+            let mode = try await database.write { tx in
+                (try tx.row("PRAGMA synchronous")!["synchronous"] as Int, try tx.row("PRAGMA journal_mode")!["journal_mode"] as String)
+            }
+            #expect(mode.0 == 2)
+            #expect(mode.1 == "wal")
+        }
+    }
+
+    @Test func `a bulk insert writes every row, whatever their number`() async throws {
+        try await Engine.sqlite.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            for count in [0, 1, 5, 84, 151] {
+                try await database.write { tx in
+                    try tx.execute("DELETE FROM item")
+                    try tx.insert("INSERT INTO item (id, name) VALUES ", (0..<count).map { "(\($0), \("n\($0)"))" })
+                }
+                let found: Int = try await database.read { tx in try tx.row("SELECT COUNT(*) AS n FROM item")!["n"] }
+                #expect(found == count)
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+import Contracts
+import Discovery
+import Foundation
+import Storage
+import Synchronization
+import Testing
+import Values
+
+extension WholeSystem {
+    /// The process is killed again and again while people buy. Nothing that was answered may be lost, nothing may be done twice.
+    @Suite struct CrashTests {
+        /// How often it is killed: `TICKETFLOW_CRASHES`, 20 if it is not said.
+        private static let rounds = ProcessInfo.processInfo.environment["TICKETFLOW_CRASHES"].flatMap { Int($0) } ?? 20
+
+        /// Between two durable steps of a purchase, where a crash is most interesting.
+        private static let points = [
+            "sales.order-committed", "sales.hold-bound", "payments.attempt-committed", "payments.provider-called", "sales.payment-created",
+            "sales.captured", "sales.fulfilled", "sales.paid", "coupons.use-reserved", "coupons.use-bound", "payments.event-stored",
+            "notification.mail-composed", "notification.mail-sent",
+        ]
+
+        /// Short times, so that every order's end is near.
+        private static let settings = [
+            "TICKETFLOW_SALES_MANAGER_CART_SECONDS": "8", "TICKETFLOW_SALES_MANAGER_ORDER_SECONDS": "6",
+            "TICKETFLOW_SALES_MANAGER_ORDER_HOLD_MARGIN_SECONDS": "2", "TICKETFLOW_SALES_MANAGER_RECONCILE_SECONDS": "1",
+            "TICKETFLOW_TICKET_MANAGER_SWEEP_SECONDS": "1", "TICKETFLOW_PAYMENT_PROCESSING_LOOKUP_SECONDS": "1",
+            "TICKETFLOW_PAYMENT_PROCESSING_PROVIDER_MILLISECONDS": "2000", "TICKETFLOW_PAYMENT_PROCESSING_ANNOUNCE_SECONDS": "1",
+            "TICKETFLOW_NOTIFICATION_MAIL_LEASE_SECONDS": "2",
+        ]
+
+        @Test
+        func `whenever the process is killed while people buy, its books add up afterwards and every order ends as it was answered`() async throws {
+            try await withProgram(CrashTests.settings) { program in
+                let market = try await Market(program)
+                try await program.expectCleanBooksWhenStopped("before the first crash")
+                for round in 1...CrashTests.rounds {
+                    // Every other crash is at a point of its own choice.
+                    let point = round.isMultiple(of: 2) ? CrashTests.points[(round / 2 - 1) % CrashTests.points.count] : nil
+                    try await program.start(["TICKETFLOW_FAULTS": point.map { "\($0)=crash:0.1" } ?? ""])
+                    let time = Duration.milliseconds(Int.random(in: 50...900))
+                    try await market.open(for: time, orUntilTheProcessDies: point != nil)
+                    try await program.kill9()
+                    try await program.expectCleanBooks("after crash \(round) of \(CrashTests.rounds) at \(point ?? "\(time)")")
+                }
+                try await program.start(["TICKETFLOW_FAULTS": ""])
+                try await market.expectEverythingHasEnded()
+                try await program.stop()
+                try await program.expectCleanBooks("at the end")
+                try await market.expectNothingTwice()
+            }
+        }
+    }
+
+    /// What is sold while the process is killed, and what buyers were told of it.
+    private struct Market: Sendable {
+        private static let clients = 16
+        private static let cards = [
+            Card.captures, Card.captures, Card.captures, Card.isDeclined, Card.hasNoMoney, Card.wantsConfirmation, "\(Card.captures);webhooks=only",
+            "\(Card.captures);webhooks=duplicate+reorder", "\(Card.captures);delay=1", nil,
+        ]
+
+        /// The last that a buyer was told of their order.
+        private struct Told: Sendable {
+            var purchase: Purchase
+            var isPaid: Bool
+        }
+
+        let program: RunningProgram
+        let shop: Shop
+        let scarce: TicketType
+        let free: TicketType
+        private let told: SharedTold
+
+        private final class SharedTold: Sendable {
+            let orders = Mutex<[OrderID: Told]>([:])
+            let addresses = Mutex(0)
+        }
+
+        init(_ program: RunningProgram) async throws {
+            self.program = program
+            shop = try await program.shop(capacity: 100_000, price: 1_990)
+            let few = try await shop.addPool("Few", capacity: 25)
+            scarce = try await shop.ticketType("Scarce", pools: [shop.pool.id, few.id])
+            free = try await shop.ticketType("Free", price: 0)
+            _ = try await shop.coupon("MANY", percent: 10)
+            _ = try await shop.coupon("FEW", percent: 50) { $0.maxRedemptions = 5 }
+            _ = try await shop.coupon("ONCE", percent: 30) { $0.perBuyerLimit = 1 }
+            told = SharedTold()
+        }
+
+        /// Clients buy until the time is over, or the process is gone.
+        func open(for time: Duration, orUntilTheProcessDies mayDie: Bool) async throws {
+            let end = ContinuousClock.now + (mayDie ? .seconds(4) : time)
+            _ = try await atOnce(Market.clients) { _ in
+                // An answer that does not come is the crash.
+                while ContinuousClock.now < end, program.isRunning { try? await buySomething(before: end) }
+            }
+        }
+
+        private func buySomething(before end: ContinuousClock.Instant) async throws {
+            let card = Market.cards.randomElement()!
+            let type = card == nil ? free : [shop.type, shop.type, scarce].randomElement()!
+            let cart = try await program.cart(for: shop.event.id)
+            guard try await cart.add(Int64.random(in: 1...3), of: type.id).status == 200 else { return }
+            if Int.random(in: 0..<3) == 0, card != nil { _ = try await cart.enter(["MANY", "FEW", "ONCE"].randomElement()!) }
+            let number = told.addresses.withLock { number in
+                number += 1
+                return number
+            }
+            let buyer = Buyer(email: Int.random(in: 0..<4) == 0 ? "often@example.org" : "buyer\(number)@example.org", name: "Buyer \(number)")
+            // A client repeats what was not answered, with the same key.
+            let key = UUID().uuidString
+            let answer = try await cart.checkOut(card: card, buyer: buyer, key: key)
+            guard answer.status == 201 else {
+                guard [409, 422, 503].contains(answer.status) else { throw UnexpectedAnswer(request: "checkout", answer: answer) }
+                return
+            }
+            var purchase = Purchase(try answer.json())
+            remember(purchase, isPaid: purchase.order.status == .paid)
+            guard let payment = purchase.payment else { return }
+            switch payment.status {
+            case .failed where Bool.random():
+                let again = try await program.call(
+                    PaymentProcessingRoutes.createAttempt, ["\(payment.id)"], as: purchase.caller, key: key,
+                    body: PaymentChoice(provider: "sandbox", method: Card.captures))
+                if again.status == 201 { purchase = try await look(at: purchase) }
+            case .requiresAction where Bool.random():
+                guard let charge = payment.action?.url?.split(separator: "/").dropLast().last else { return }
+                _ = try await program.call(
+                    PaymentProcessingRoutes.confirmSandboxCharge, [String(charge)], body: SandboxConfirmation(approve: Bool.random()))
+                purchase = try await look(at: purchase)
+            default: break
+            }
+        }
+
+        private func look(at purchase: Purchase) async throws -> Purchase {
+            let order = try await program.order(purchase)
+            remember(purchase, isPaid: order.status == .paid)
+            return purchase
+        }
+
+        private func remember(_ purchase: Purchase, isPaid: Bool) {
+            told.orders.withLock { orders in
+                orders[purchase.id] = Told(purchase: purchase, isPaid: isPaid || (orders[purchase.id]?.isPaid ?? false))
+            }
+        }
+
+        // MARK: At the end
+
+        private static let unended: SQL = "SELECT id FROM sales_order WHERE status IN ('draft', 'awaitingPayment') OR is_settled = FALSE"
+
+        /// Within the orders' time and a turn of the timers.
+        func expectEverythingHasEnded() async throws {
+            let limit = Duration.seconds(60)
+            try await eventually("every order has ended", within: limit, every: .milliseconds(200)) {
+                try await program.rows("sales-manager", Market.unended).isEmpty
+            }
+            try await eventually("no hold is left", within: limit, every: .milliseconds(200)) {
+                try await program.rows("ticket-manager", "SELECT id FROM pool WHERE held > 0").isEmpty
+            }
+            try await eventually("every mail is sent", within: .seconds(240), every: .milliseconds(200)) {
+                try await program.rows("notification", "SELECT id FROM delivery WHERE state = 'pending'").isEmpty
+                    && program.rows("broker", "SELECT event_id FROM delivery").isEmpty
+            }
+            let orders = told.orders.withLock { $0 }
+            #expect(orders.count > 10)
+            // What a buyer was told is still so.
+            for (id, told) in orders {
+                let order = try await program.order(told.purchase)
+                #expect(order.id == id && order.number == told.purchase.order.number)
+                if told.isPaid { #expect(order.status == .paid, "order \(id) was told to be paid, and is \(order.status)") }
+                let ledger = try await program.ledger(told.purchase)
+                #expect(ledger.isBalanced)
+                #expect(ledger.paidByBuyer == (order.status == .paid ? order.totals.total.amount : 0), "order \(id), \(order.status): \(ledger)")
+                #expect(order.tickets.count == (order.status == .paid ? order.lines.reduce(0) { $0 + Int($1.quantity) } : 0), "order \(id)")
+            }
+        }
+
+        /// In the books of the stopped system, for all orders, also those that no client ever heard of.
+        func expectNothingTwice() async throws {
+            let orders = try await program.rows(
+                "sales-manager",
+                """
+                SELECT id, status, total, buyer_email,
+                    (SELECT COUNT(*) FROM order_unit WHERE order_unit.order_id = sales_order.id) AS units FROM sales_order
+                """)
+            let charged = try await sums(
+                "payment-processing",
+                """
+                SELECT payment.order_id AS id, CAST(SUM(sandbox_charge.amount) AS BIGINT) AS sum FROM sandbox_charge
+                JOIN payment_attempt ON payment_attempt.id = sandbox_charge.attempt_id JOIN payment ON payment.id = payment_attempt.payment_id
+                WHERE sandbox_charge.state = 'captured' GROUP BY payment.order_id
+                """)
+            let returned = try await sums(
+                "payment-processing",
+                """
+                SELECT payment.order_id AS id, CAST(SUM(sandbox_refund.amount) AS BIGINT) AS sum FROM sandbox_refund
+                JOIN sandbox_charge ON sandbox_charge.id = sandbox_refund.charge_id
+                JOIN payment_attempt ON payment_attempt.id = sandbox_charge.attempt_id JOIN payment ON payment.id = payment_attempt.payment_id
+                WHERE sandbox_refund.state = 'succeeded' GROUP BY payment.order_id
+                """)
+            let tickets = try await sums("ticket-manager", "SELECT order_id AS id, COUNT(*) AS sum FROM ticket WHERE state <> 'void' GROUP BY order_id")
+            let mailed = try await sums(
+                "notification",
+                "SELECT order_id AS id, COUNT(*) AS sum FROM delivery WHERE kind = 'order-confirmation' AND state = 'sent' GROUP BY order_id")
+            let mails = try await Mail.all(in: "\(program.data)/mail")
+            var paid = 0
+            var sold: Int64 = 0
+            for row in orders {
+                let id: String = try row["id"]
+                let status: OrderStatus = OrderStatus(rawValue: try row["status"])!
+                let total: Int64 = try row["total"]
+                let units: Int64 = try row["units"]
+                let isPaid = status == .paid
+                // The provider's own books: not what we believe, but what the buyer's card was charged.
+                #expect((charged[id] ?? 0) - (returned[id] ?? 0) == (isPaid ? total : 0), "order \(id), \(status), was charged \(charged[id] ?? 0) and given back \(returned[id] ?? 0)")
+                #expect(tickets[id] ?? 0 == (isPaid ? units : 0), "order \(id), \(status), has \(tickets[id] ?? 0) of \(units) tickets")
+                #expect(mailed[id] ?? 0 == (isPaid ? 1 : 0), "order \(id), \(status)")
+                #expect(mails.contains { $0.text.contains(id) } == isPaid || !isPaid, "order \(id) has no mail")
+                if isPaid {
+                    paid += 1
+                    sold += units
+                }
+            }
+            #expect(paid > 10 && orders.count > paid, "\(paid) of \(orders.count) orders are paid")
+            // Analytics heard of each once.
+            let counted = try await program.rows(
+                "sales-analytics", "SELECT CAST(SUM(orders) AS BIGINT) AS orders, CAST(SUM(tickets) AS BIGINT) AS tickets FROM event_hour")
+            #expect(try counted.first?["orders"] == Int64(paid))
+            #expect(try counted.first?["tickets"] == sold)
+            let stock = try await program.rows("ticket-manager", "SELECT held, sold FROM pool WHERE id = \(shop.pool.id)")
+            #expect(try stock.first?["sold"] == sold && stock.first?["held"] == Int64(0))
+        }
+
+        private func sums(_ service: String, _ query: SQL) async throws -> [String: Int64] {
+            let rows = try await program.rows(service, query)
+            return Dictionary(uniqueKeysWithValues: try rows.map { (try $0["id"], try $0["sum"]) })
+        }
+    }
+}
+
+extension RunningProgram {
+    /// Stops it first.
+    fileprivate func expectCleanBooksWhenStopped(_ comment: Comment) async throws {
+        try await stop()
+        try await expectCleanBooks(comment)
+    }
+}
