@@ -125,7 +125,8 @@ let package = Package(
         .executableTarget(
             name: "ticketflow",
             dependencies: house + serviceTargets + [
-                "BorderGateway", "Mail", lifecycle,
+                "BorderGateway", "Mail", lifecycle, .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/ticketflow",

@@ -58,8 +58,7 @@ struct Serve: AsyncParsableCommand {
                 Welcome.print(at: ListenAddress(host: settings.front.host, port: port), services: house.hosts.map(\.name), isDemo: demo)
                 ready.open()
             },
-            companion: demo
-                ? .init(service: DemoOnStart(house: house, ready: ready, logger: logger), successTerminationBehavior: .ignore) : nil)
+            companion: demo ? .init(service: DemoOnStart(house: house, ready: ready, logger: logger)) : nil)
     }
 }
 

@@ -31,7 +31,7 @@ extension WholeSystem {
         }
 
         /// Refused for what is wrong with it, in a problem document.
-        private func expectRefusal(_ answer: Answer, _ statuses: Set<Int> = [400, 422], _ what: String) {
+        private func expectRefusal(_ answer: Answer, with statuses: Set<Int> = [400, 422], _ what: String) {
             #expect(
                 statuses.contains(answer.status) && answer.problem != nil, "\(what): \(answer.status) \(answer.text.prefix(300))")
             if answer.status == 422, answer.problem == "invalid" {
@@ -46,8 +46,8 @@ extension WholeSystem {
                 for entry in try spoilable(world) {
                     let (operation, name) = (entry.operation, entry.name)
                     let large = Array("{\"x\":\"".utf8) + Array(repeating: UInt8(ascii: "x"), count: 65_536) + Array("\"}".utf8)
-                    expectRefusal(try await send(operation, large, world), [413], "\(name), too large")
-                    expectRefusal(try await send(operation, Array(try entry.body.text.utf8), world, type: "text/plain"), [415], "\(name), as text")
+                    expectRefusal(try await send(operation, large, world), with: [413], "\(name), too large")
+                    expectRefusal(try await send(operation, Array(try entry.body.text.utf8), world, type: "text/plain"), with: [415], "\(name), as text")
                     for text in ["{", "nonsense", "{\"a\":1,}", "{'a':1}", "<x/>", "\u{FEFF}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\u0000\"}", "NaN"] {
                         expectRefusal(try await send(operation, Array(text.utf8), world), "\(name), \(text)")
                     }
@@ -148,7 +148,7 @@ extension WholeSystem {
                         } else if entry.operation.route.path == AuthenticationRoutes.logout.path, answer.status == 204 {
                             continue
                         } else {
-                            expectRefusal(answer, isSecret ? [400, 401, 422, 429] : [400, 422], name)
+                            expectRefusal(answer, with: isSecret ? [400, 401, 422, 429] : [400, 422], name)
                         }
                     }
                 }

@@ -53,6 +53,7 @@ struct Bench {
     {
         let before = program.processorSeconds
         let result = try load.run(scripts, port: port, time: time ?? self.time)
+        guard result.operations.count > 0 else { throw Program.Failure(description: "of \(what) not one was done in time") }
         let cores = (program.processorSeconds - before) / ((time ?? self.time).warmUp + result.seconds)
         note(
             """

@@ -42,7 +42,10 @@ enum JSONBody {
         case .valueNotFound(let type, let context):
             .invalid(path(context.codingPath), "must be \(name(of: type)), not null")
         case .dataCorrupted(let context) where context.codingPath.isEmpty:
-            .badRequest("The body is not valid JSON.")
+            // The decoder does not say which number.
+            "\(String(describing: context.underlyingError))".contains("umberIsNotRepresentable")
+                ? .badRequest("A number in the body is out of range, or has a fraction where a whole number is wanted.")
+                : .badRequest("The body is not valid JSON.")
         case .dataCorrupted(let context):
             .invalid(path(context.codingPath), reason(context.debugDescription))
         @unknown default:

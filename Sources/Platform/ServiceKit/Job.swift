@@ -34,7 +34,12 @@ package struct JobRunner: Service {
                 } catch {
                     logger.warning("a job failed; it is tried again", metadata: ["job": "\(job.name)", "error": "\(error)"])
                 }
-                await stop.wait(atMost: job.interval.duration)
+                // The signal's clock ticks ten times a second; what is wanted more often sleeps.
+                if job.interval < .milliseconds(100) {
+                    try? await Task.sleep(for: job.interval.duration)
+                } else {
+                    await stop.wait(atMost: job.interval.duration)
+                }
             }
         } onGracefulShutdown: {
             stop.send()

@@ -44,7 +44,8 @@ package enum CrockfordBase32 {
                 bits -= 8
                 output.append(UInt8(buffer >> bits & 0xFF))
             }
-            buffer &= 0x1F
+            // No more than seven bits wait for the next character.
+            buffer &= 0x7F
         }
         guard bits < 5, buffer & (1 << bits - 1) == 0 else { return nil }
         return output

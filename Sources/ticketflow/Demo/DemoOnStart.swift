@@ -20,14 +20,15 @@ struct DemoOnStart: Service {
 
     func run() async throws {
         await ready.wait()
-        guard !Task.isShuttingDownGracefully else { return }
         do {
             try await DemoOnStart.load(into: house)
         } catch is CancellationError {
-            return
+            logger.info("the demonstration was not loaded whole; the next start goes on")
         } catch {
             logger.error("the demonstration was not loaded whole; the next start goes on", metadata: ["error": "\(error)"])
         }
+        // A service that ends while others are stopped, but before its turn, would cancel them.
+        try? await gracefulShutdown()
     }
 
     static func load(into house: House) async throws {

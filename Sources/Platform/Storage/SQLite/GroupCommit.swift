@@ -127,7 +127,7 @@ private final class Member<Value: Sendable>: PendingWrite {
             result.withLock { $0 = .success(value) }
             return true
         } catch {
-            let error = (error as? DatabaseError).map { StorageError($0) as any Error } ?? error
+            let error = StorageError.translate(error)
             result.withLock { $0 = .failure(error) }
             return false
         }

@@ -12,6 +12,7 @@ extension Database {
 final class SQLiteEngine: StorageEngine {
     private let pool: DatabasePool
     private let commits: GroupCommit
+    private let reads: GroupRead
 
     init(path: String, readers: Int) throws {
         var configuration = GRDB.Configuration()
@@ -27,6 +28,7 @@ final class SQLiteEngine: StorageEngine {
             try db.execute(sql: "PRAGMA synchronous = FULL")
         }
         commits = GroupCommit(pool: pool)
+        reads = GroupRead(pool: pool, readers: readers)
     }
 
     func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
@@ -34,13 +36,7 @@ final class SQLiteEngine: StorageEngine {
     }
 
     func read<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
-        do {
-            return try await pool.read { db in
-                try body(Transaction(connection: SQLiteConnection(db)))
-            }
-        } catch let error as DatabaseError {
-            throw StorageError(error)
-        }
+        try await reads.read(body)
     }
 
     func run() async {
@@ -53,7 +49,12 @@ final class SQLiteEngine: StorageEngine {
 }
 
 extension StorageError {
-    init(_ error: DatabaseError) {
+    /// GRDB's errors as this room's; others as they are.
+    static func translate(_ error: any Error) -> any Error {
+        (error as? DatabaseError).map { StorageError($0) } ?? error
+    }
+
+    private init(_ error: DatabaseError) {
         if error.resultCode == .SQLITE_CONSTRAINT {
             let kind: Constraint =
                 switch error.extendedResultCode {

@@ -1,0 +1,95 @@
+internal import GRDB
+import Synchronization
+
+/// Reads that arrive while a reader is at work are taken by it when it is done, without waking another thread: under load a
+/// thread that sleeps and wakes costs more than what it reads.
+///
+/// A reader takes a new snapshot for each batch, after the batch was taken: every read sees all that was committed before it
+/// was asked for.
+final class GroupRead: Sendable {
+    private struct State {
+        var waiting: [any PendingRead] = []
+        var readersAtWork = 0
+    }
+
+    /// How many reads share a snapshot at most, so that none keeps the log from being checkpointed.
+    private static let largestBatch = 64
+
+    private let pool: DatabasePool
+    private let readers: Int
+    private let state = Mutex(State())
+
+    init(pool: DatabasePool, readers: Int) {
+        self.pool = pool
+        self.readers = readers
+    }
+
+    func read<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            let read = Read(body: body, continuation: continuation)
+            let needsReader = state.withLock { state in
+                state.waiting.append(read)
+                guard state.readersAtWork < readers else { return false }
+                state.readersAtWork += 1
+                return true
+            }
+            if needsReader {
+                pool.asyncUnsafeRead { [self] connection in drain(connection) }
+            }
+        }
+    }
+
+    private func drain(_ connection: Result<GRDB.Database, any Error>) {
+        while true {
+            let batch = state.withLock { state in
+                let batch = Array(state.waiting.prefix(GroupRead.largestBatch))
+                state.waiting.removeFirst(batch.count)
+                if batch.isEmpty { state.readersAtWork -= 1 }
+                return batch
+            }
+            if batch.isEmpty { return }
+            do {
+                let db = try connection.get()
+                let transaction = Transaction(connection: SQLiteConnection(db))
+                try db.inTransaction(.deferred) {
+                    for read in batch { read.perform(transaction) }
+                    return .commit
+                }
+                for read in batch { read.finish() }
+            } catch {
+                for read in batch { read.fail(error) }
+            }
+        }
+    }
+}
+
+private protocol PendingRead: Sendable {
+    func perform(_ transaction: Transaction)
+    func finish()
+    func fail(_ error: any Error)
+}
+
+private final class Read<Value: Sendable>: PendingRead {
+    private let body: @Sendable (Transaction) throws -> Value
+    private let result = Mutex<Result<Value, any Error>?>(nil)
+    private let continuation: CheckedContinuation<Value, any Error>
+
+    init(body: @escaping @Sendable (Transaction) throws -> Value, continuation: CheckedContinuation<Value, any Error>) {
+        self.body = body
+        self.continuation = continuation
+    }
+
+    func perform(_ transaction: Transaction) {
+        let outcome = Result { try body(transaction) }
+        result.withLock { $0 = outcome }
+    }
+
+    func finish() {
+        guard let result = result.withLock({ $0 }) else { return fail(StorageError.closed) }
+        continuation.resume(with: result.mapError(StorageError.translate))
+    }
+
+    func fail(_ error: any Error) {
+        continuation.resume(throwing: StorageError.translate(error))
+    }
+}
