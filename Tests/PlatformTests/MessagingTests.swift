@@ -116,7 +116,8 @@ func eventually(_ what: String, _ condition: () async throws -> Bool) async thro
                 }
                 try await database.write { tx in try outbox.append(SomethingHappened(text: "done"), of: "x", version: 2, in: tx) }
                 let texts = Mutex<[String]>([])
-                let consumer = Consumer("q.test", [.on(SomethingHappened.self) { envelope in texts.withLock { $0.append(envelope.body.text) } }])
+                let consumer = Consumer(
+                    "q.test", [.on(SomethingHappened.self) { envelope in texts.withLock { $0.append(envelope.body.text) } }])
                 let running = Task { try await ConsumerRunner(consumer: consumer, broker: broker, logger: Logger(label: "test")).run() }
                 defer { running.cancel() }
                 try await eventually("it arrives") { !texts.withLock { $0 }.isEmpty }

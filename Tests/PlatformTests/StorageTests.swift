@@ -35,7 +35,8 @@ enum Engine: String, CaseIterable, Sendable {
             let name = "1e3 ' \" -- \u{1F39F} שלום"
             try await database.write { tx in
                 _ = try tx.execute(
-                    "INSERT INTO item (id, name, price, flag, bytes, at) VALUES (\(1), \(name), \(Int64?.none), \(true), \([0, 255] as [UInt8]), \(at))")
+                    "INSERT INTO item (id, name, price, flag, bytes, at) VALUES (\(1), \(name), \(Int64?.none), \(true), \([0, 255] as [UInt8]), \(at))"
+                )
             }
             let row = try #require(try await database.read { tx in try tx.row("SELECT * FROM item WHERE name = \(name)") })
             #expect(try row["name"] == name)

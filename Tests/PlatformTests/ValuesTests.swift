@@ -49,7 +49,9 @@ private enum TestKind: IdentifierKind { static let prefix = "test" }
             #expect(TypeID<TestKind>(id.description) == id)
             #expect(TypeID<TestKind>(bytes: id.bytes) == id)
         }
-        for wrong in ["", "test_", "other_01h455vb4pex5vsknk084sn02q", "test_81h455vb4pex5vsknk084sn02q", "test_01H455VB4PEX5VSKNK084SN02Q"] {
+        for wrong in [
+            "", "test_", "other_01h455vb4pex5vsknk084sn02q", "test_81h455vb4pex5vsknk084sn02q", "test_01H455VB4PEX5VSKNK084SN02Q",
+        ] {
             #expect(TypeID<TestKind>(wrong) == nil)
         }
     }

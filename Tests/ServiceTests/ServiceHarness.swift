@@ -55,7 +55,9 @@ struct ServiceHarness<S: Microservice>: Sendable {
     }
 
     /// Hands the service an event as its consumers get it.
-    func deliver<Body: DomainEvent>(_ body: Body, of aggregate: String = "test", version: Int64 = 1, id: MessageID = MessageID()) async throws {
+    func deliver<Body: DomainEvent>(_ body: Body, of aggregate: String = "test", version: Int64 = 1, id: MessageID = MessageID())
+        async throws
+    {
         let envelope = Envelope(
             id: id, time: .now, aggregateID: aggregate, aggregateVersion: version, correlationID: nil, traceparent: nil, body: body)
         let message = Message(id: id, name: Body.name, json: try JSON.text(of: envelope))
@@ -111,7 +113,8 @@ struct TestTokens: Sendable {
         case .nobody: return nil
         case .user(let id, let email, let verified, let admin):
             claims = AccessClaims(
-                subject: "\(id)", expires: expires, email: email, emailVerified: verified, admin: admin, id: "\(UInt64.random(in: 0 ... .max))")
+                subject: "\(id)", expires: expires, email: email, emailVerified: verified, admin: admin,
+                id: "\(UInt64.random(in: 0 ... .max))")
         case .service(let name):
             claims = AccessClaims(
                 subject: "service:\(name)", expires: expires, scope: Scope.granted[name] ?? [], id: "\(UInt64.random(in: 0 ... .max))")

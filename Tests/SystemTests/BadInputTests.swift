@@ -24,7 +24,9 @@ extension WholeSystem {
             }
         }
 
-        private func send(_ operation: Operation, _ bytes: [UInt8], _ world: World, type: String = "application/json") async throws -> Answer {
+        private func send(_ operation: Operation, _ bytes: [UInt8], _ world: World, type: String = "application/json") async throws
+            -> Answer
+        {
             try await world.program.send(
                 operation.route.method, operation.route.path(operation.parameters),
                 as: world.rightful(operation), headers: ["Content-Type": type, "Idempotency-Key": UUID().uuidString], bytes: bytes)
@@ -47,18 +49,25 @@ extension WholeSystem {
                     let (operation, name) = (entry.operation, entry.name)
                     let large = Array("{\"x\":\"".utf8) + Array(repeating: UInt8(ascii: "x"), count: 65_536) + Array("\"}".utf8)
                     expectRefusal(try await send(operation, large, world), with: [413], "\(name), too large")
-                    expectRefusal(try await send(operation, Array(try entry.body.text.utf8), world, type: "text/plain"), with: [415], "\(name), as text")
-                    for text in ["{", "nonsense", "{\"a\":1,}", "{'a':1}", "<x/>", "\u{FEFF}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\u0000\"}", "NaN"] {
+                    expectRefusal(
+                        try await send(operation, Array(try entry.body.text.utf8), world, type: "text/plain"), with: [415],
+                        "\(name), as text")
+                    for text in [
+                        "{", "nonsense", "{\"a\":1,}", "{'a':1}", "<x/>", "\u{FEFF}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\u0000\"}", "NaN",
+                    ] {
                         expectRefusal(try await send(operation, Array(text.utf8), world), "\(name), \(text)")
                     }
                     let deep = String(repeating: "[", count: 30_000) + String(repeating: "]", count: 30_000)
                     expectRefusal(try await send(operation, Array("{\"name\":\(deep)}".utf8), world), "\(name), deeply nested")
-                    expectRefusal(try await send(operation, Array("{\"name\":\"".utf8) + [0xFF, 0xFE, 0x80] + Array("\"}".utf8), world), "\(name), not UTF-8")
+                    expectRefusal(
+                        try await send(operation, Array("{\"name\":\"".utf8) + [0xFF, 0xFE, 0x80] + Array("\"}".utf8), world),
+                        "\(name), not UTF-8")
                     for text in ["[]", "1", "\"text\"", "true", "null", "[{}]"] {
                         expectRefusal(try await send(operation, Array(text.utf8), world), "\(name), \(text)")
                     }
                     // A body that may be left out is none of these.
-                    guard ![EventManagerRoutes.postponeEvent.path, EventManagerRoutes.cancelEvent.path].contains(operation.route.path) else { continue }
+                    guard ![EventManagerRoutes.postponeEvent.path, EventManagerRoutes.cancelEvent.path].contains(operation.route.path)
+                    else { continue }
                     expectRefusal(try await send(operation, [], world), "\(name), empty")
                 }
                 // Also where nobody says how long it is.
@@ -77,7 +86,8 @@ extension WholeSystem {
                 "/usr/bin/curl",
                 [
                     "-s", "-o", "\(folder.path)/answer", "-w", "%{http_code}", "-H", "Transfer-Encoding: chunked", "-H",
-                    "Content-Type: application/json", "--data-binary", "@\(file)", "\(program.address)\(SalesManagerRoutes.createCart.path)",
+                    "Content-Type: application/json", "--data-binary", "@\(file)",
+                    "\(program.address)\(SalesManagerRoutes.createCart.path)",
                 ])
             return Int(run.output) ?? 0
         }
@@ -119,8 +129,10 @@ extension WholeSystem {
                 return types + BadInputTests.impossibleTimes.map { ("= \($0)", .string($0)) }
             case .integer:
                 return [
-                    ("= text", .string("5")), ("= true", .bool(true)), ("= []", .array([])), ("= {}", .object([:])), ("= 1.5", .literal("1.5")),
-                    ("= -1", .integer(-1)), ("= -2^63", .integer(.min)), ("= 2^63-1", .integer(.max)), ("= 2^63", .literal("9223372036854775808")),
+                    ("= text", .string("5")), ("= true", .bool(true)), ("= []", .array([])), ("= {}", .object([:])),
+                    ("= 1.5", .literal("1.5")),
+                    ("= -1", .integer(-1)), ("= -2^63", .integer(.min)), ("= 2^63-1", .integer(.max)),
+                    ("= 2^63", .literal("9223372036854775808")),
                     ("= 1e400", .literal("1e400")), ("= -2^64", .literal("-18446744073709551616")),
                 ]
             case .bool:
@@ -142,7 +154,8 @@ extension WholeSystem {
                         let name = "\(entry.name), \(path.joined(separator: ".")) of 10,000 characters"
                         let answer = try await send(entry.operation, Array(try body.text.utf8), world)
                         // Signing in and asking for a code tell of nothing but that it is wrong.
-                        let isSecret = [AuthenticationRoutes.login.path, AuthenticationRoutes.refresh.path].contains(entry.operation.route.path)
+                        let isSecret = [AuthenticationRoutes.login.path, AuthenticationRoutes.refresh.path].contains(
+                            entry.operation.route.path)
                         if entry.operation.route.path == CouponManagerRoutes.validateCoupon.path, path == ["code"], answer.status == 200 {
                             #expect(answer.text.contains("false"))
                         } else if entry.operation.route.path == AuthenticationRoutes.logout.path, answer.status == 204 {
@@ -171,7 +184,9 @@ extension WholeSystem {
                     #expect(order.buyer.name == name && order.tickets.first?.attendee.name == name)
                     #expect(order.lines.first?.name == name)
                     let mail = try await eventually("the mail is there") { try await program.mails(to: "b\(index)@example.org").first }
-                    #expect(mail.text.contains(name) || mail.text.contains(name.precomposedStringWithCanonicalMapping), "\(name) is not in \(mail.text)")
+                    #expect(
+                        mail.text.contains(name) || mail.text.contains(name.precomposedStringWithCanonicalMapping),
+                        "\(name) is not in \(mail.text)")
                     #expect(mail.defects.isEmpty, "\(name): \(mail.defects)")
                     #expect(!mail.html.contains("<b>Great"))
                     let found: Listed<Event> = try await program.ask(
@@ -187,7 +202,8 @@ extension WholeSystem {
                 let world = try await World(program)
                 let long = String(repeating: "x", count: 7_000)
                 let ids = [
-                    "x", "0", "-1", "null", long, "event_", "event_00000000000000000000000000", "EVENT_01h455vb4pex5vsknk084sn02q", "%00", "%zz", "%ff",
+                    "x", "0", "-1", "null", long, "event_", "event_00000000000000000000000000", "EVENT_01h455vb4pex5vsknk084sn02q", "%00",
+                    "%zz", "%ff",
                     "..", "%2e%2e", "a%2fb", "%0d%0aX:y", "😀", "' OR 1=1 --", "{id}", "*", "\(world.shop.event.id)%20", "+", "a;b",
                 ]
                 for operation in world.operations where !operation.parameters.isEmpty {
@@ -200,23 +216,31 @@ extension WholeSystem {
                         let text = try operation.text()
                         let answer = try await program.send(
                             operation.route.method, target, as: world.rightful(operation),
-                            headers: ["Idempotency-Key": UUID().uuidString].merging(text == nil ? [:] : ["Content-Type": "application/json"]) { $1 },
+                            headers: ["Idempotency-Key": UUID().uuidString].merging(
+                                text == nil ? [:] : ["Content-Type": "application/json"]
+                            ) { $1 },
                             bytes: text.map { Array($0.utf8) })
-                        #expect([400, 404, 405].contains(answer.status), "\(operation.name) with \(id.prefix(40)): \(answer.status) \(answer.text.prefix(200))")
+                        #expect(
+                            [400, 404, 405].contains(answer.status),
+                            "\(operation.name) with \(id.prefix(40)): \(answer.status) \(answer.text.prefix(200))")
                     }
                 }
                 let lists = world.operations.filter { $0.route.method == .get && $0.parameters.allSatisfy { $0.contains("_") } }
                 for operation in lists {
                     for query in [
-                        "limit=0", "limit=-1", "limit=201", "limit=x", "limit=9223372036854775808", "limit=1.5", "limit=", "after=x", "after=%00",
-                        "after=%zz", "after=\(long)", "from=yesterday", "to=9999-99-99", "from=2030-01-01T00:00:00Z&to=2029-01-01T00:00:00Z",
-                        "interval=never", "sort=random", "status=odd", "event=x", "organizer=x", "city=%00", "query=\(long)", "query=%25_%25",
+                        "limit=0", "limit=-1", "limit=201", "limit=x", "limit=9223372036854775808", "limit=1.5", "limit=", "after=x",
+                        "after=%00",
+                        "after=%zz", "after=\(long)", "from=yesterday", "to=9999-99-99",
+                        "from=2030-01-01T00:00:00Z&to=2029-01-01T00:00:00Z",
+                        "interval=never", "sort=random", "status=odd", "event=x", "organizer=x", "city=%00", "query=\(long)",
+                        "query=%25_%25",
                         "country=xx", "format=xml", "a=b&a=c&&=&===", "%ff=1",
                     ] {
                         let answer = try await program.send(
                             .get, operation.route.path(operation.parameters) + "?" + query, as: world.rightful(operation))
                         #expect(
-                            [200, 400, 404, 422].contains(answer.status), "\(operation.name)?\(query.prefix(40)): \(answer.status) \(answer.text.prefix(200))")
+                            [200, 400, 404, 422].contains(answer.status),
+                            "\(operation.name)?\(query.prefix(40)): \(answer.status) \(answer.text.prefix(200))")
                         if answer.status != 200 { #expect(answer.problem != nil) }
                     }
                 }
@@ -253,7 +277,8 @@ extension WholeSystem {
                     let answer = try await program.call(
                         CouponManagerRoutes.createCoupon, as: shop.owner.caller,
                         body: NewCoupon(
-                            organizerId: shop.organizer.id, code: "BIG\(index)", name: "Big", discount: Discount(amount: Money(amount, .eur))))
+                            organizerId: shop.organizer.id, code: "BIG\(index)", name: "Big",
+                            discount: Discount(amount: Money(amount, .eur))))
                     #expect(answer.status == 422)
                 }
                 let checkout = try await cart.checkOut()

@@ -53,7 +53,9 @@ extension RunningProgram {
     ) async throws -> Answer {
         var request = HTTPClientRequest(url: address + target)
         request.method = HTTPMethod(rawValue: method.rawValue)
-        for (name, value) in caller.fields.merging(headers, uniquingKeysWith: { $1 }) { request.headers.replaceOrAdd(name: name, value: value) }
+        for (name, value) in caller.fields.merging(headers, uniquingKeysWith: { $1 }) {
+            request.headers.replaceOrAdd(name: name, value: value)
+        }
         if let bytes { request.body = .bytes(ByteBuffer(bytes: bytes)) }
         let response = try await http.execute(request, timeout: TimeAmount(timeout))
         let body = try await response.body.collect(upTo: 8 << 20)

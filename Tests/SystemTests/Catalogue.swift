@@ -93,9 +93,11 @@ struct World: Sendable {
         ]
         buyer = try await program.account("Bea")
         let bea = Buyer(email: buyer.user.email, name: "Bea")
+        let ours = shop
+        let token = buyer.caller.fields
         func buy(_ card: String, _ quantity: Int64) async throws -> Purchase {
-            let cart = try await shop.cart(quantity)
-            let caller = Caller(fields: cart.caller.fields.merging(buyer.caller.fields) { $1 })
+            let cart = try await ours.cart(quantity)
+            let caller = Caller(fields: cart.caller.fields.merging(token) { $1 })
             let answer = try await program.done(
                 SalesManagerRoutes.checkout, ["\(cart.id)"], as: caller, key: "buy", body: CheckoutRequest.paying(card, bea))
             return Purchase(try answer.json())
@@ -146,7 +148,8 @@ struct World: Sendable {
             Operation(Routes.createOrganizer, .signedIn, body: NewOrganizer(name: "New", email: "new@example.org")),
             Operation(Routes.organizers, .anyone),
             Operation(Routes.organizer, .anyone, [organizer]),
-            Operation(Routes.changeOrganizer, .staff(.owner), [organizer], body: OrganizerChange(name: "Test Hall", email: "h@example.org")),
+            Operation(
+                Routes.changeOrganizer, .staff(.owner), [organizer], body: OrganizerChange(name: "Test Hall", email: "h@example.org")),
             Operation(
                 Routes.createVenue, .staff(.manager),
                 body: NewVenue(organizerId: shop.organizer.id, name: "Club", street: "Ring 2", city: "Wien", country: "AT"),
@@ -317,7 +320,8 @@ struct World: Sendable {
                 EventManagerRoutes.postponeEvent, .staff(.manager), ["\(draft.id)"],
                 body: PostponeEvent(startsAt: "2031-06-01T19:30:00", endsAt: "2031-06-01T23:00:00")),
             Operation(
-                EventManagerRoutes.cancelEvent, .staff(.manager), ["\(canceled.event.id)"], body: CancelEvent(refund: true, reason: "storm")),
+                EventManagerRoutes.cancelEvent, .staff(.manager), ["\(canceled.event.id)"], body: CancelEvent(refund: true, reason: "storm")
+            ),
             Operation(EventManagerRoutes.deleteEvent, .staff(.manager), ["\(draft.id)"]),
         ]
     }
@@ -340,7 +344,8 @@ struct World: Sendable {
         let people = [("another buyer", otherBuyer.caller), ("another organizer", rival.owner.caller)]
         switch operation.right {
         case .anyone, .signedIn, .knowing: return []
-        case .staff: return people + [("the buyer", buyer.caller), ("another buyer's cart", .cart(otherCart.token))].filter { $0.0 == "the buyer" }
+        case .staff:
+            return people + [("the buyer", buyer.caller), ("another buyer's cart", .cart(otherCart.token))].filter { $0.0 == "the buyer" }
         case .cart:
             return people + [
                 ("nobody", .nobody), ("who has another cart", .cart(otherCart.token)), ("who has a broken secret", .cart("x")),

@@ -29,7 +29,9 @@ extension WholeSystem {
         ]
 
         @Test
-        func `whenever the process is killed while people buy, its books add up afterwards and every order ends as it was answered`() async throws {
+        func `whenever the process is killed while people buy, its books add up afterwards and every order ends as it was answered`()
+            async throws
+        {
             try await withProgram(CrashTests.settings) { program in
                 let market = try await Market(program)
                 try await program.expectCleanBooksWhenStopped("before the first crash")
@@ -55,7 +57,8 @@ extension WholeSystem {
     private struct Market: Sendable {
         private static let clients = 16
         private static let cards = [
-            Card.captures, Card.captures, Card.captures, Card.isDeclined, Card.hasNoMoney, Card.wantsConfirmation, "\(Card.captures);webhooks=only",
+            Card.captures, Card.captures, Card.captures, Card.isDeclined, Card.hasNoMoney, Card.wantsConfirmation,
+            "\(Card.captures);webhooks=only",
             "\(Card.captures);webhooks=duplicate+reorder", "\(Card.captures);delay=1", nil,
         ]
 
@@ -107,7 +110,8 @@ extension WholeSystem {
                 number += 1
                 return number
             }
-            let buyer = Buyer(email: Int.random(in: 0..<4) == 0 ? "often@example.org" : "buyer\(number)@example.org", name: "Buyer \(number)")
+            let buyer = Buyer(
+                email: Int.random(in: 0..<4) == 0 ? "often@example.org" : "buyer\(number)@example.org", name: "Buyer \(number)")
             // A client repeats what was not answered, with the same key.
             let key = UUID().uuidString
             let answer = try await cart.checkOut(card: card, buyer: buyer, key: key)
@@ -172,7 +176,9 @@ extension WholeSystem {
                 if told.isPaid { #expect(order.status == .paid, "order \(id) was told to be paid, and is \(order.status)") }
                 let ledger = try await program.ledger(told.purchase)
                 #expect(ledger.isBalanced)
-                #expect(ledger.paidByBuyer == (order.status == .paid ? order.totals.total.amount : 0), "order \(id), \(order.status): \(ledger)")
+                #expect(
+                    ledger.paidByBuyer == (order.status == .paid ? order.totals.total.amount : 0), "order \(id), \(order.status): \(ledger)"
+                )
                 #expect(order.tickets.count == (order.status == .paid ? order.lines.reduce(0) { $0 + Int($1.quantity) } : 0), "order \(id)")
             }
         }
@@ -200,10 +206,12 @@ extension WholeSystem {
                 JOIN payment_attempt ON payment_attempt.id = sandbox_charge.attempt_id JOIN payment ON payment.id = payment_attempt.payment_id
                 WHERE sandbox_refund.state = 'succeeded' GROUP BY payment.order_id
                 """)
-            let tickets = try await sums("ticket-manager", "SELECT order_id AS id, COUNT(*) AS sum FROM ticket WHERE state <> 'void' GROUP BY order_id")
+            let tickets = try await sums(
+                "ticket-manager", "SELECT order_id AS id, COUNT(*) AS sum FROM ticket WHERE state <> 'void' GROUP BY order_id")
             let mailed = try await sums(
                 "notification",
-                "SELECT order_id AS id, COUNT(*) AS sum FROM delivery WHERE kind = 'order-confirmation' AND state = 'sent' GROUP BY order_id")
+                "SELECT order_id AS id, COUNT(*) AS sum FROM delivery WHERE kind = 'order-confirmation' AND state = 'sent' GROUP BY order_id"
+            )
             let mails = try await Mail.all(in: "\(program.data)/mail")
             var paid = 0
             var sold: Int64 = 0
@@ -214,7 +222,9 @@ extension WholeSystem {
                 let units: Int64 = try row["units"]
                 let isPaid = status == .paid
                 // The provider's own books: not what we believe, but what the buyer's card was charged.
-                #expect((charged[id] ?? 0) - (returned[id] ?? 0) == (isPaid ? total : 0), "order \(id), \(status), was charged \(charged[id] ?? 0) and given back \(returned[id] ?? 0)")
+                #expect(
+                    (charged[id] ?? 0) - (returned[id] ?? 0) == (isPaid ? total : 0),
+                    "order \(id), \(status), was charged \(charged[id] ?? 0) and given back \(returned[id] ?? 0)")
                 #expect(tickets[id] ?? 0 == (isPaid ? units : 0), "order \(id), \(status), has \(tickets[id] ?? 0) of \(units) tickets")
                 #expect(mailed[id] ?? 0 == (isPaid ? 1 : 0), "order \(id), \(status)")
                 #expect(mails.contains { $0.text.contains(id) } == isPaid || !isPaid, "order \(id) has no mail")

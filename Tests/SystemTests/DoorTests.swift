@@ -57,7 +57,9 @@ extension WholeSystem {
         }
 
         @Test
-        func `23: a scan that is repeated gets its first answer for a minute, and a nonce used for every code changes nothing`() async throws {
+        func `23: a scan that is repeated gets its first answer for a minute, and a nonce used for every code changes nothing`()
+            async throws
+        {
             try await withProgram { program in
                 let shop = try await program.shop()
                 let door = try await shop.hire(.door)
@@ -100,7 +102,8 @@ extension WholeSystem {
                 #expect(try await shop.scan(new, nonce: "b").result == .admitted)
                 let holder = Caller(fields: ["X-Ticket-Token": transfer.ticketToken])
                 let again = try await program.call(
-                    TicketManagerRoutes.transferTicket, ["\(ticket.id)"], as: holder, body: TransferRequest(email: "c@example.org", name: "C"))
+                    TicketManagerRoutes.transferTicket, ["\(ticket.id)"], as: holder,
+                    body: TransferRequest(email: "c@example.org", name: "C"))
                 #expect(again.problem == "ticket-used")
             }
         }

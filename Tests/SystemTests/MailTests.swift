@@ -34,7 +34,8 @@ extension WholeSystem {
                 for (index, picture) in pictures.enumerated() {
                     let file = "\(folder.path)/\(index).png"
                     try picture.bytes.write(to: URL(fileURLWithPath: file))
-                    let scanner = try await ChildProcess.run("/usr/bin/zbarimg", ["--raw", "--quiet", "-Sdisable", "-Sqrcode.enable", file])
+                    let scanner = try await ChildProcess.run(
+                        "/usr/bin/zbarimg", ["--raw", "--quiet", "-Sdisable", "-Sqrcode.enable", file])
                     scanned.insert(scanner.output.trimmingCharacters(in: .newlines))
                 }
                 #expect(scanned == codes)
@@ -63,7 +64,9 @@ extension WholeSystem {
                     try await program.mails(to: email).first { $0.subject.contains("Confirm") }
                 }
                 let token = try #require(
-                    mail.text.split(whereSeparator: \.isWhitespace).first { $0.count >= 20 && $0.allSatisfy { $0.isLetter || $0.isNumber || "-_".contains($0) } })
+                    mail.text.split(whereSeparator: \.isWhitespace).first {
+                        $0.count >= 20 && $0.allSatisfy { $0.isLetter || $0.isNumber || "-_".contains($0) }
+                    })
                 try await program.done(AuthenticationRoutes.verifyEmail, body: VerifyEmailRequest(token: String(token)))
                 let verified = try await program.signIn(email, account.password)
                 #expect(verified.user.isEmailVerified)

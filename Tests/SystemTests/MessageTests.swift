@@ -9,7 +9,8 @@ extension WholeSystem {
         private static let queue = "sales-analytics.projection"
 
         @Test
-        func `18: a message that one consumer cannot handle ends as a dead letter, all else goes on, and it can be replayed`() async throws {
+        func `18: a message that one consumer cannot handle ends as a dead letter, all else goes on, and it can be replayed`() async throws
+        {
             try await withProgram { program in
                 let shop = try await program.shop(event: "Poisoned")
                 let other = try await program.shop(event: "Healthy")
@@ -18,10 +19,11 @@ extension WholeSystem {
                 try await program.withDatabase("sales-analytics") { database in
                     try await database.write { tx in
                         _ = try tx.execute(
-                            SQL(stringLiteral: """
-                                CREATE TRIGGER poison BEFORE INSERT ON event_hour WHEN NEW.event_id = '\(event)'
-                                BEGIN SELECT RAISE(ABORT, 'poison'); END
-                                """))
+                            SQL(
+                                stringLiteral: """
+                                    CREATE TRIGGER poison BEFORE INSERT ON event_hour WHEN NEW.event_id = '\(event)'
+                                    BEGIN SELECT RAISE(ABORT, 'poison'); END
+                                    """))
                     }
                 }
                 let (_, order) = try await shop.paid(2, buyer: Buyer(email: "poisoned@example.org", name: "P"))

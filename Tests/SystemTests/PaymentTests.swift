@@ -14,7 +14,9 @@ extension WholeSystem {
                 let shop = try await program.shop()
                 let cart = try await shop.cart(2)
                 // Twice the same request, and twice under another key, all at once.
-                let answers = try await atOnce(4) { index in try await cart.checkOut(card: "\(Card.captures);delay=1", key: "press-\(index / 2)") }
+                let answers = try await atOnce(4) { index in
+                    try await cart.checkOut(card: "\(Card.captures);delay=1", key: "press-\(index / 2)")
+                }
                 for answer in answers { #expect(answer.status == 201 || answer.problem == "request-in-progress", "\(answer.text)") }
                 let orders = try answers.filter { $0.status == 201 }.map { Purchase(try $0.json()) }
                 #expect(Set(orders.map(\.id)).count == 1)
@@ -30,7 +32,8 @@ extension WholeSystem {
                 let request = CheckoutRequest.paying("\(Card.captures);delay=2")
                 await #expect(throws: (any Error).self, "the answer was not lost") {
                     _ = try await program.call(
-                        SalesManagerRoutes.checkout, ["\(cart.id)"], as: cart.caller, key: "again", body: request, timeout: .milliseconds(700))
+                        SalesManagerRoutes.checkout, ["\(cart.id)"], as: cart.caller, key: "again", body: request,
+                        timeout: .milliseconds(700))
                 }
                 let purchase = try await eventually("the first request has ended") { () -> Purchase? in
                     let answer = try await program.call(
@@ -210,7 +213,8 @@ extension WholeSystem {
                 #expect([.expired, .canceled].contains(order.status) && order.tickets.isEmpty)
                 let mails = try await eventually("the buyer is told") { () -> [Mail]? in
                     let mails = try await program.mails(to: "late@example.org")
-                    return mails.contains { $0.text.contains("no longer there") } && mails.contains { $0.subject.contains("Refund") } ? mails : nil
+                    return mails.contains { $0.text.contains("no longer there") } && mails.contains { $0.subject.contains("Refund") }
+                        ? mails : nil
                 }
                 #expect(mails.count == 2, "\(mails.map(\.subject))")
                 #expect(try await shop.stock().sold == 1)
@@ -260,7 +264,8 @@ extension WholeSystem {
 
                 try await setPrice(9_000)
                 let refund: RefundSummary = try await program.ask(
-                    SalesManagerRoutes.refundOrder, ["\(purchase.id)"], as: shop.owner.caller, key: "all", body: RefundRequest(reason: "ill"))
+                    SalesManagerRoutes.refundOrder, ["\(purchase.id)"], as: shop.owner.caller, key: "all",
+                    body: RefundRequest(reason: "ill"))
                 #expect(refund.amount == Money(3_000, .eur))
                 try await eventually("the refund is done") { try await program.ledger(purchase).paidByBuyer == 0 }
                 #expect(try await program.ledger(purchase).movements("refund").count == 1)
@@ -291,7 +296,8 @@ extension WholeSystem {
         }
 
         @Test
-        func `16: when the worker dies while an event's orders are refunded, each is refunded exactly once after its restart`() async throws {
+        func `16: when the worker dies while an event's orders are refunded, each is refunded exactly once after its restart`() async throws
+        {
             try await withProgram(["TICKETFLOW_SALES_MANAGER_RECONCILE_SECONDS": "1"]) { program in
                 let shop = try await program.shop(price: 1_000)
                 let purchases = try await atOnce(40) { index in
@@ -300,7 +306,8 @@ extension WholeSystem {
                 try await program.restart(["TICKETFLOW_FAULTS": "sales.refund-finished=crash:0.2"])
                 // The answer may be lost with the process; the wish is not.
                 _ = try? await program.call(
-                    EventManagerRoutes.cancelEvent, ["\(shop.event.id)"], as: shop.owner.caller, body: CancelEvent(refund: true, reason: "storm"))
+                    EventManagerRoutes.cancelEvent, ["\(shop.event.id)"], as: shop.owner.caller,
+                    body: CancelEvent(refund: true, reason: "storm"))
                 try await program.died()
                 try await program.start(["TICKETFLOW_FAULTS": ""])
                 for purchase in purchases {

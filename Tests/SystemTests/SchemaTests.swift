@@ -21,8 +21,10 @@ extension WholeSystem {
                 try configuration(world).write(toFile: settings, atomically: true, encoding: .utf8)
                 var arguments = [
                     "--config-file", settings, "run", "\(program.address)/api/openapi.json", "--no-color", "--workers", "2", "--phases",
-                    "examples,coverage,fuzzing", "--max-examples", "\(SchemaTests.examples)", "--seed", "1", "--generation-database", "none",
-                    "--no-shrink", "--max-time", "75", "--request-timeout", "20", "--warnings", "off", "--continue-on-failure", "--suppress-health-check",
+                    "examples,coverage,fuzzing", "--max-examples", "\(SchemaTests.examples)", "--seed", "1", "--generation-database",
+                    "none",
+                    "--no-shrink", "--max-time", "75", "--request-timeout", "20", "--warnings", "off", "--continue-on-failure",
+                    "--suppress-health-check",
                     "all", "--checks",
                     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance",
                 ]

@@ -19,7 +19,9 @@ extension WholeSystem {
                     try await expectNothingForStrangers(operation, world)
                     for (role, caller) in world.lesser(operation) {
                         let answer = try await world.send(operation, as: caller)
-                        #expect(answer.status == 403 && answer.problem == "forbidden", "\(operation.name) as \(role): \(answer.status) \(answer.text)")
+                        #expect(
+                            answer.status == 403 && answer.problem == "forbidden",
+                            "\(operation.name) as \(role): \(answer.status) \(answer.text)")
                     }
                     // The request itself was right: whose it is may do it.
                     if case .knowing = operation.right { continue }
@@ -33,7 +35,8 @@ extension WholeSystem {
                         request = Operation(operation.route, operation.right, ["\(draft.id)"])
                     }
                     let answer = try await world.send(request, as: world.rightful(operation))
-                    let isRefusedForGoodReason = operation.route.path == SalesManagerRoutes.cancelOrder.path && answer.problem == "not-refundable"
+                    let isRefusedForGoodReason =
+                        operation.route.path == SalesManagerRoutes.cancelOrder.path && answer.problem == "not-refundable"
                     #expect(
                         (200..<300).contains(answer.status) || isRefusedForGoodReason, "\(operation.name): \(answer.status) \(answer.text)")
                 }
@@ -78,7 +81,8 @@ extension WholeSystem {
                 let ghost = try await world.send(operation, as: caller, ghosts: true)
                 #expect(real.status == 404 && real.problem == "not-found", "\(operation.name) by \(who): \(real.status) \(real.text)")
                 #expect(ghost.status == 404, "\(operation.name) by \(who), of nothing: \(ghost.status) \(ghost.text)")
-                #expect(real.problemWithoutRequest == ghost.problemWithoutRequest, "\(operation.name) by \(who) tells that there is something")
+                #expect(
+                    real.problemWithoutRequest == ghost.problemWithoutRequest, "\(operation.name) by \(who) tells that there is something")
                 #expect(real.headers["etag"] == nil)
             }
         }
@@ -95,7 +99,8 @@ extension WholeSystem {
                     var targets = [path, path + "?a=b"]
                     if path.hasPrefix("/internal/") {
                         targets += [
-                            "/" + path, "/api/v1/.." + "/.." + path, "/%69nternal" + path.dropFirst(9), path.uppercased(), "/./" + path.dropFirst(),
+                            "/" + path, "/api/v1/.." + "/.." + path, "/%69nternal" + path.dropFirst(9), path.uppercased(),
+                            "/./" + path.dropFirst(),
                             "/api/v1/events/..;" + path, "/api%2F..%2F" + path.dropFirst(), path + "/", "/\\" + path.dropFirst(),
                         ]
                     }
@@ -106,7 +111,8 @@ extension WholeSystem {
                                 headers: ["Content-Type": "application/json", "X-Forwarded-For": "127.0.0.1", "X-Original-URL": path],
                                 bytes: route.method == .get ? nil : Array("{}".utf8))
                             // One that another operation shares its path with has other methods.
-                            #expect([404, 400].contains(answer.status) || answer.status == 405, "\(route.method) \(target): \(answer.status)")
+                            #expect(
+                                [404, 400].contains(answer.status) || answer.status == 405, "\(route.method) \(target): \(answer.status)")
                             if target == path, path.hasPrefix("/internal/") { #expect(answer.status == 404, "\(route.method) \(target)") }
                         }
                     }
@@ -121,16 +127,20 @@ extension WholeSystem {
                 let stranger = world.rival.owner.caller
                 let texts = try await [
                     program.done(SalesManagerRoutes.orders, as: stranger), program.done(CouponManagerRoutes.coupons, as: stranger),
-                    program.done(SalesAnalyticsRoutes.popularEvents, as: stranger), program.done(SalesAnalyticsRoutes.topTickets, as: stranger),
+                    program.done(SalesAnalyticsRoutes.popularEvents, as: stranger),
+                    program.done(SalesAnalyticsRoutes.topTickets, as: stranger),
                     program.done(SalesAnalyticsRoutes.revenue, as: stranger), program.done(NotificationRoutes.notifications, as: stranger),
                     program.done(AuthenticationRoutes.me, as: stranger),
                 ].map(\.text)
                 for text in texts {
-                    for secret in ["\(world.shop.organizer.id)", "\(world.shop.event.id)", world.buyer.user.email, "\(world.order.id)", "OURS"] {
+                    for secret in [
+                        "\(world.shop.organizer.id)", "\(world.shop.event.id)", world.buyer.user.email, "\(world.order.id)", "OURS",
+                    ] {
                         #expect(!text.contains(secret), "\(secret) is in \(text)")
                     }
                 }
-                #expect(try await program.ask(SalesManagerRoutes.orders, as: world.otherBuyer.caller, for: Listed<Order>.self).items.isEmpty)
+                #expect(
+                    try await program.ask(SalesManagerRoutes.orders, as: world.otherBuyer.caller, for: Listed<Order>.self).items.isEmpty)
                 #expect(
                     try await program.ask(SalesManagerRoutes.orders, as: world.buyer.caller, for: Listed<Order>.self).items.map(\.id)
                         .contains(world.order.id))
@@ -169,7 +179,8 @@ extension WholeSystem {
                         CouponManagerRoutes.validateCoupon,
                         body: CouponQuestion(
                             code: code, organizerId: organizer, eventId: world.rival.event.id, currency: .eur,
-                            lines: [DiscountableLine(ticketTypeId: world.rival.type.id, quantity: 1, unitPrice: 100)])).body
+                            lines: [DiscountableLine(ticketTypeId: world.rival.type.id, quantity: 1, unitPrice: 100)])
+                    ).body
                 }
                 #expect(try await ask("OURS", world.rival.organizer.id) == ask("NOSUCH", world.rival.organizer.id))
             }

@@ -4,7 +4,6 @@ import Logging
 import Messaging
 import ServiceKit
 import Storage
-import Storage
 
 /// What becomes of events.
 struct EventStateRoutes: Sendable {
