@@ -79,11 +79,12 @@ import Testing
         let clock = ContinuousClock()
         var wrong = Duration.seconds(60)
         var nobody = Duration.seconds(60)
-        for _ in 0..<5 {
+        // The least of many, for other tests have the processors at the same time.
+        for _ in 0..<15 {
             wrong = min(wrong, await clock.measure { #expect(await !hasher.verify("wrong", against: hash)) })
             nobody = min(nobody, await clock.measure { #expect(await !hasher.verify("wrong", against: nil)) })
         }
-        #expect(nobody > wrong / 2 && wrong > nobody / 2, "\(nobody) and \(wrong)")
+        #expect(nobody > wrong / 3 && wrong > nobody / 3, "\(nobody) and \(wrong)")
     }
 
     @Test func `hashing does not hold up other tasks`() async throws {
@@ -96,7 +97,8 @@ import Testing
                 for _ in 0..<20 { longest = max(longest, await clock.measure { await Task.yield() }) }
                 return longest
             }.value
-            #expect(longest < .seconds(1))
+            // Eight hashes on the tasks' own threads would take all of them for as long as they last.
+            #expect(longest < .seconds(5))
             try await group.waitForAll()
         }
     }

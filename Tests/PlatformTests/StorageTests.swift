@@ -98,7 +98,14 @@ enum Engine: String, CaseIterable, Sendable {
             let ticker = Task { try await database.run() }
             defer { ticker.cancel() }
             let release = DispatchSemaphore(value: 0)
-            let blocker = Task { try await database.write { tx in _ = release.wait(timeout: .now() + 20) } }
+            let hasBegun = DispatchSemaphore(value: 0)
+            let blocker = Task {
+                try await database.write { tx in
+                    hasBegun.signal()
+                    _ = release.wait(timeout: .now() + 20)
+                }
+            }
+            try await eventually("the writer is busy") { hasBegun.wait(timeout: .now()) == .success }
             let begin = ContinuousClock.now
             await #expect {
                 try await Deadline.$current.withValue(.now + .milliseconds(300)) {

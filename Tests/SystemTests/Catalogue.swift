@@ -99,7 +99,7 @@ struct World: Sendable {
             let cart = try await ours.cart(quantity)
             let caller = Caller(fields: cart.caller.fields.merging(token) { $1 })
             let answer = try await program.done(
-                SalesManagerRoutes.checkout, ["\(cart.id)"], as: caller, key: "buy", body: CheckoutRequest.paying(card, bea))
+                SalesManagerRoutes.checkout, ["\(cart.id)"], as: caller, key: "buy \(cart.id)", body: CheckoutRequest.paying(card, bea))
             return Purchase(try answer.json())
         }
         let paid = try await buy(Card.captures, 2)

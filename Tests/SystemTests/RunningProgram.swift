@@ -140,8 +140,14 @@ final class RunningProgram: Sendable {
         try await withDatabase(service) { database in try await database.read { tx in try tx.rows(query) } }
     }
 
+    /// Removes what the test left, unless `TICKETFLOW_KEEP` is set: then it says where it is.
+    private func tidyUp() {
+        guard ProcessInfo.processInfo.environment["TICKETFLOW_KEEP"] != nil else { return folder.remove() }
+        print("kept: \(folder.path)")
+    }
+
     fileprivate func end() async throws {
-        defer { folder.remove() }
+        defer { tidyUp() }
         // Nothing that a client sends may end in an error that nobody thought of.
         let failures = log.split(separator: "\n").filter { $0.contains("a request failed") }
         #expect(failures.isEmpty, "requests ended in internal errors:\n\(failures.prefix(5).joined(separator: "\n"))")
@@ -150,7 +156,7 @@ final class RunningProgram: Sendable {
 
     fileprivate func abandon() async {
         try? await kill9()
-        folder.remove()
+        tidyUp()
     }
 }
 

@@ -42,7 +42,7 @@ struct Bench {
 
     /// A path for a data folder that is removed afterwards, with what the program has said beside it.
     func withFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-        let parent = "\(scratch)/ticketflow-bench-\(UUID().uuidString)"
+        let parent = "\(scratch)/ticketflow-bench-\(getpid())-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: parent) }
         return try body("\(parent)/data")

@@ -206,9 +206,9 @@ extension EmbeddedBroker {
             return try tx.rows(
                 """
                 SELECT name,
-                    (SELECT COUNT(*) FROM delivery WHERE queue = name AND is_dead = FALSE AND available_at <= \(now)) AS ready,
-                    (SELECT COUNT(*) FROM delivery WHERE queue = name AND is_dead = FALSE AND available_at > \(now)) AS waiting,
-                    (SELECT COUNT(*) FROM delivery WHERE queue = name AND is_dead = TRUE) AS dead
+                    (SELECT COUNT(*) FROM delivery WHERE delivery.queue = queue.name AND is_dead = FALSE AND available_at <= \(now)) AS ready,
+                    (SELECT COUNT(*) FROM delivery WHERE delivery.queue = queue.name AND is_dead = FALSE AND available_at > \(now)) AS waiting,
+                    (SELECT COUNT(*) FROM delivery WHERE delivery.queue = queue.name AND is_dead = TRUE) AS dead
                 FROM queue ORDER BY name
                 """
             ).map { row in
