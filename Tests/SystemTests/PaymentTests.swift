@@ -185,13 +185,13 @@ extension WholeSystem {
         }
 
         @Test
-        func `10: money that comes after the order's time pays for it while there is stock`() async throws {
-            try await withLatePayment { program, shop, purchase, pay in
-                try await pay()
+        func `10: money that was taken and is heard of after the order's time pays for it while there is stock`() async throws {
+            try await withUnheardPayment { program, shop, purchase in
                 let order = try await eventually("the order is paid") { () -> Order? in
                     let order = try await program.order(purchase)
                     return order.status == .paid ? order : nil
                 }
+                #expect(try #require(order.paidAt) > (try #require(purchase.order.expiresAt)), "it was not late")
                 #expect(order.tickets.map(\.status) == [.issued] && order.refunds.isEmpty)
                 #expect(try await program.ledger(purchase).paidByBuyer == 4_500)
                 #expect(try await shop.stock().sold == 1)
@@ -200,10 +200,14 @@ extension WholeSystem {
         }
 
         @Test
-        func `10: money that comes after the order's time goes back once when nothing is left, and the buyer is told`() async throws {
-            try await withLatePayment { program, shop, purchase, pay in
-                _ = try await shop.buy(buyer: Buyer(email: "rival@example.org", name: "Rival"))
-                try await pay()
+        func `10: money that is heard of after the order's time goes back once when nothing is left, and the buyer is told`() async throws {
+            try await withUnheardPayment { program, shop, purchase in
+                // Its claim is over with its time; somebody else is faster than the timers.
+                let rival = try await eventually("the ticket is free", every: .milliseconds(5)) { () -> ShoppingCart? in
+                    let cart = try await program.cart(for: shop.event.id)
+                    return try await cart.add(of: shop.type.id).status == 200 ? cart : nil
+                }
+                let winner = try await rival.buy(buyer: Buyer(email: "rival@example.org", name: "Rival"))
                 let ledger = try await eventually("the money goes back") { () -> [LedgerEntry]? in
                     let ledger = try await program.ledger(purchase)
                     return ledger.movements("refund").isEmpty ? nil : ledger
@@ -213,35 +217,30 @@ extension WholeSystem {
                 #expect([.expired, .canceled].contains(order.status) && order.tickets.isEmpty)
                 let mails = try await eventually("the buyer is told") { () -> [Mail]? in
                     let mails = try await program.mails(to: "late@example.org")
-                    return mails.contains { $0.text.contains("no longer there") } && mails.contains { $0.subject.contains("Refund") }
-                        ? mails : nil
+                    return mails.count >= 2 ? mails : nil
                 }
-                #expect(mails.count == 2, "\(mails.map(\.subject))")
+                #expect(mails.count == 2 && mails.contains { $0.text.contains("no longer there") } && mails.contains { $0.subject.contains("Refund") })
+                #expect(try await program.order(winner).status == .paid)
                 #expect(try await shop.stock().sold == 1)
-                try await program.stop()
-                try await program.expectCleanBooks()
+                #expect(try await program.ledger(purchase).movements("refund").count == 1)
             }
         }
 
-        /// An order for the last ticket whose time is over, so that others may have the ticket, and which nobody has closed yet.
-        private func withLatePayment(
-            _ body: (RunningProgram, Shop, Purchase, _ pay: () async throws -> Void) async throws -> Void
-        ) async throws {
+        /// An order for the last ticket, whose money the provider has taken without telling, and whose time is about to be over.
+        private func withUnheardPayment(_ body: (RunningProgram, Shop, Purchase) async throws -> Void) async throws {
             let settings = [
                 "TICKETFLOW_SALES_MANAGER_ORDER_SECONDS": "2", "TICKETFLOW_SALES_MANAGER_ORDER_HOLD_MARGIN_SECONDS": "0",
-                "TICKETFLOW_SALES_MANAGER_RECONCILE_SECONDS": "600", "TICKETFLOW_SALES_MANAGER_CART_SECONDS": "2",
+                "TICKETFLOW_SALES_MANAGER_RECONCILE_SECONDS": "1", "TICKETFLOW_SALES_MANAGER_CART_SECONDS": "2",
+                "TICKETFLOW_PAYMENT_PROCESSING_PROVIDER_MILLISECONDS": "60000",
             ]
             try await withProgram(settings) { program in
                 let shop = try await program.shop(capacity: 1)
                 let buyer = Buyer(email: "late@example.org", name: "Late")
-                let purchase = try await shop.buy(card: Card.wantsConfirmation, buyer: buyer)
-                try await eventually("its ticket is free again") { try await shop.availability().state == .onSale }
-                let url = try #require(purchase.payment?.action?.url)
-                let charge = String(try #require(url.split(separator: "/").dropLast().last))
-                try await body(program, shop, purchase) {
-                    try await program.done(
-                        PaymentProcessingRoutes.confirmSandboxCharge, [charge], body: SandboxConfirmation(approve: true))
-                }
+                let purchase = try await shop.buy(card: "\(Card.captures);webhooks=only+none", buyer: buyer)
+                #expect(purchase.order.status == .awaitingPayment)
+                try await body(program, shop, purchase)
+                try await program.stop()
+                try await program.expectCleanBooks()
             }
         }
 

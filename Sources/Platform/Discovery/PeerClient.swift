@@ -66,7 +66,10 @@ package struct PeerClient: Sendable {
         let response = try await transport.send(
             PeerRequest(method: route.method, target: target, headers: headers, body: bytes), to: service)
         guard (200..<300).contains(response.status) else {
-            if let problem = try? JSON.value(Problem.self, from: response.body) { throw problem }
+            if var problem = try? JSON.value(Problem.self, from: response.body) {
+                problem.retryAfter = response.headers[.retryAfter].flatMap { Int($0) }
+                throw problem
+            }
             throw Problem.unavailable("\(service) answered \(response.status).")
         }
         return response

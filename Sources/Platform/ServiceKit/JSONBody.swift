@@ -8,6 +8,9 @@ enum JSONBody {
         guard !bytes.isEmpty else {
             throw Problem.badRequest("The body is empty; send a JSON object.")
         }
+        guard String(validating: bytes, as: UTF8.self) != nil else {
+            throw Problem.badRequest("The body is not UTF-8.")
+        }
         guard !holdsNUL(bytes) else {
             throw Problem.badRequest("The body holds the character NUL (\\u0000), which no text may hold.")
         }

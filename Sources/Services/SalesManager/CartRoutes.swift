@@ -62,6 +62,7 @@ struct CartRoutes: Sendable {
         let id = try authorized(call)
         let body = try call.body(NewCartLine.self)
         try CartRoutes.validate(body.quantity, 1...1_000)
+        guard (body.accessCode?.count ?? 0) <= 100 else { throw Problem.invalid("accessCode", "must be at most 100 characters long") }
         return try await filling.add(body, to: id, key: try call.idempotencyKey())
     }
 

@@ -29,6 +29,8 @@ struct TicketTypeRoutes: Sendable {
     /// Hidden ones and access codes are for staff.
     @Sendable private func list(_ call: Call) async throws -> Reply {
         let event: EventID = try call.id("id")
+        // Also says that there is no such event.
+        _ = try await staff.events.facts(event)
         let isStaff = try await staff.includes(call.identity, of: event)
         let types = try await database.read { tx in try InventoryStore.ticketTypes(of: event, in: tx) }
         let shown = isStaff ? types : types.filter { !$0.hidden && !$0.archived }.map(\.public)
@@ -114,6 +116,7 @@ struct TicketTypeRoutes: Sendable {
     /// A snapshot: it never waits for the writer.
     @Sendable private func availability(_ call: Call) async throws -> Reply {
         let event: EventID = try call.id("id")
+        _ = try await staff.events.facts(event)
         let items = try await database.read { tx in
             let pools = Dictionary(uniqueKeysWithValues: try InventoryStore.pools(of: event, in: tx).map { ($0.id, $0) })
             let isClosed = try InventoryStore.isClosed(event, in: tx)

@@ -37,7 +37,7 @@ struct JSONText: Sendable {
     /// Of a string, as it stands there: what is escaped stays so, which ids, tokens and codes never are.
     var string: String? {
         guard start < bytes.count, bytes[start] == UInt8(ascii: "\"") else { return nil }
-        return String(decoding: bytes[start + 1..<JSONText.skipValue(bytes, start) - 1], as: UTF8.self)
+        return String(decoding: bytes[start + 1..<max(start + 1, JSONText.skipValue(bytes, start) - 1)], as: UTF8.self)
     }
 
     var integer: Int? {
@@ -55,11 +55,13 @@ struct JSONText: Sendable {
             if open == "{" {
                 let end = JSONText.skipValue(bytes, position)
                 name = position + 1..<max(end - 1, position + 1)
-                position = JSONText.skipSpace(bytes, end) + 1
+                position = min(JSONText.skipSpace(bytes, end) + 1, bytes.count)
             }
             let value = JSONText(bytes, from: position)
             guard body(name, value) else { return }
-            position = JSONText.skipSpace(bytes, JSONText.skipValue(bytes, value.start))
+            let end = JSONText.skipValue(bytes, value.start)
+            guard end > value.start else { return }
+            position = JSONText.skipSpace(bytes, end)
             if position < bytes.count, bytes[position] == UInt8(ascii: ",") { position += 1 }
         }
     }

@@ -70,18 +70,16 @@ final class Program {
     func stop() {
         guard isRunning else { return }
         isRunning = false
+        defer { Program.running.store(0, ordering: .sequentiallyConsistent) }
         kill(process, SIGTERM)
         var status: Int32 = 0
         for _ in 0..<3_000 {
-            if waitpid(process, &status, WNOHANG) != 0 { break }
+            if waitpid(process, &status, WNOHANG) != 0 { return }
             usleep(10_000)
         }
-        if kill(process, 0) == 0 {
-            note("the program did not end within 30 seconds of SIGTERM and is killed")
-            kill(process, SIGKILL)
-            waitpid(process, &status, 0)
-        }
-        Program.running.store(0, ordering: .sequentiallyConsistent)
+        note("the program did not end within 30 seconds of SIGTERM and is killed")
+        kill(process, SIGKILL)
+        waitpid(process, &status, 0)
     }
 
     /// What is left to do after a load (messages, mails, reports) is done: a second and a half in which it does next to nothing.
@@ -94,8 +92,8 @@ final class Program {
             let before = processorSeconds
             usleep(500_000)
             quiet = processorSeconds - before < 0.05 ? quiet + 1 : 0
-            if NIODeadline.now() > begin + .minutes(5) {
-                note("the program is still busy after five minutes; what follows is measured beside that")
+            if NIODeadline.now() > begin + .minutes(15) {
+                note("the program is still busy after a quarter of an hour; what follows is measured beside that")
                 break
             }
         }
