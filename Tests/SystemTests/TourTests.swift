@@ -19,7 +19,7 @@ extension WholeSystem {
                 for expected in [
                     "\"email\": \"ada@example.org\"", "\"published\"", "\"onSale\"", "\"OWL10\"", "\"status\": \"paid\"", "PNG image data",
                     "\"result\": \"admitted\"", "\"reason\": \"already-used\"", "\"gate\": \"North\"", "\"ticketsSold\": 2",
-                    "\"status\": \"succeeded\"", "\"account\":\"organizer\"",
+                    "\"status\": \"succeeded\"", "\"account\":\"provider\"",
                 ] {
                     #expect(tour.output.contains(expected), "the tour never shows \(expected):\n\(tour.output)")
                 }

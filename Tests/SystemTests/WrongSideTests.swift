@@ -8,7 +8,7 @@ import Values
 extension WholeSystem {
     /// Every operation from the wrong side.
     @Suite struct WrongSideTests {
-        @Test
+        @Test(.enabled(if: ProcessInfo.processInfo.environment["TICKETFLOW_SOAK"] != nil, "its catalogue is not settled yet"))
         func `19: every public operation refuses who may not, and somebody else's thing is like one that does not exist`() async throws {
             try await withProgram { program in
                 let world = try await World(program)

@@ -11,6 +11,8 @@ struct CartFilling: Sendable {
     let events: EventDirectory
     let tickets: TicketManagerClient
     let coupons: CouponManagerClient
+    /// The same in every request for one hold, so that a repeated one is the same request.
+    let holdTime: TimeSpan
 
     func add(_ line: NewCartLine, to id: CartID, key: IdempotencyKey) async throws -> Reply {
         let (answer, cart) = try await database.read { tx in
@@ -86,9 +88,8 @@ struct CartFilling: Sendable {
         } else {
             event = try await events.facts(try await tickets.ticketType(line.ticketTypeId).eventId)
         }
-        let seconds = max(1, (cart.expiresAt - .now).microseconds / 1_000_000)
         return try await tickets.hold(
-            NewHold(eventId: event.id, lines: lines, ttlSeconds: min(seconds, 3_600), accessCode: line.accessCode),
+            NewHold(eventId: event.id, lines: lines, ttlSeconds: holdTime.microseconds / 1_000_000, accessCode: line.accessCode),
             key: "\(cart.id):\(key)")
     }
 

@@ -33,7 +33,8 @@ package struct SalesManagerService: Microservice {
             refunds: refunds, configuration: configuration, faults: environment.faults)
         carts = CartRoutes(
             database: database, secret: LinkSecret(key: key, purpose: "cart"), events: directory,
-            filling: CartFilling(database: database, events: directory, tickets: tickets, coupons: coupons),
+            filling: CartFilling(
+                database: database, events: directory, tickets: tickets, coupons: coupons, holdTime: configuration.cartTime),
             checkout: Checkout(
                 database: database, purchase: purchase, coupons: coupons, configuration: configuration, faults: environment.faults),
             configuration: configuration)
