@@ -37,7 +37,8 @@ extension WholeSystem {
             // A draft that is to be postponed, or an event that is canceled, is refused for what it is before its body is looked at.
             let isItsState = what.contains("/postpone") && answer.status == 409 || what.contains("/cancel,") && answer.status == 404
             #expect(
-                (statuses.contains(answer.status) || isItsState) && answer.problem != nil, "\(what): \(answer.status) \(answer.text.prefix(300))")
+                (statuses.contains(answer.status) || isItsState) && answer.problem != nil,
+                "\(what): \(answer.status) \(answer.text.prefix(300))")
             if answer.status == 422, answer.problem == "invalid" {
                 #expect(answer.text.contains("\"errors\":["), "\(what) does not name the field: \(answer.text)")
             }

@@ -219,7 +219,9 @@ extension WholeSystem {
                     let mails = try await program.mails(to: "late@example.org")
                     return mails.count >= 2 ? mails : nil
                 }
-                #expect(mails.count == 2 && mails.contains { $0.text.contains("no longer there") } && mails.contains { $0.subject.contains("Refund") })
+                #expect(
+                    mails.count == 2 && mails.contains { $0.text.contains("no longer there") }
+                        && mails.contains { $0.subject.contains("Refund") })
                 #expect(try await program.order(winner).status == .paid)
                 #expect(try await shop.stock().sold == 1)
                 #expect(try await program.ledger(purchase).movements("refund").count == 1)

@@ -11,7 +11,8 @@ extension WholeSystem {
         /// Of every operation, how many requests are made up.
         private static let examples = 12
 
-        @Test(.enabled(if: ProcessInfo.processInfo.environment["TICKETFLOW_SOAK"] != nil, "takes minutes"), arguments: ["nobody", "an owner"])
+        @Test(
+            .enabled(if: ProcessInfo.processInfo.environment["TICKETFLOW_SOAK"] != nil, "takes minutes"), arguments: ["nobody", "an owner"])
         func `no operation answers otherwise than its document says`(who: String) async throws {
             try await withProgram { program in
                 let world = try await World(program)

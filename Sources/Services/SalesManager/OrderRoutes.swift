@@ -108,7 +108,8 @@ struct OrderRoutes: Sendable {
         let order = try await purchase.find(try call.id("id"))
         let user = call.identity.user
         let question = OrderAccessQuestion(
-            orderToken: call.headers[.orderToken] ?? call.query("token"), userId: user?.id, verifiedEmail: user?.isEmailVerified == true ? user?.email : nil)
+            orderToken: call.headers[.orderToken] ?? call.query("token"), userId: user?.id,
+            verifiedEmail: user?.isEmailVerified == true ? user?.email : nil)
         if order.isBuyer(question, secret) { return (order, false) }
         guard call.identity.user != nil else { throw Problem.notFound("order") }
         try await authentication.require(needed, of: order.organizerID, for: call.identity, what: "order")
