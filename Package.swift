@@ -9,6 +9,8 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .enableUpcomingFeature("InferIsolatedConformances"),
+    // Generic code of one room is specialised in another: rows, statements, JSON.
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 
 /// For the rooms that touch C: unsafe constructs must be marked.
@@ -79,7 +81,10 @@ let package = Package(
         platform("Observability", [log, .product(name: "Metrics", package: "swift-metrics")]),
         platform(
             "Storage",
-            ["Values", log, lifecycle, .product(name: "GRDB", package: "GRDB.swift")], touchesC: true),
+            [
+                "Values", log, lifecycle, .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ], touchesC: true),
         platform("Messaging", ["Values", "Storage", log, lifecycle, .product(name: "Metrics", package: "swift-metrics")]),
         platform("Discovery", ["Values", log, httpTypes]),
         platform(
@@ -131,7 +136,13 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/ticketflow",
-            swiftSettings: settings),
+            swiftSettings: settings,
+            // NIO finds the runtime's hook by name, also where the runtime is linked in.
+            linkerSettings: [
+                .unsafeFlags(
+                    ["-Xlinker", "--export-dynamic-symbol=swift_task_enqueueGlobal_hook"],
+                    .when(platforms: [.linux], configuration: .release))
+            ]),
 
         .testTarget(
             name: "PlatformTests",

@@ -16,7 +16,9 @@ package struct Outbox: Sendable {
         "0000-messages",
         """
         CREATE TABLE outbox (id TEXT PRIMARY KEY, name TEXT NOT NULL, json TEXT NOT NULL);
-        CREATE TABLE inbox (consumer TEXT NOT NULL, event_id TEXT NOT NULL, received_at BIGINT NOT NULL, PRIMARY KEY (consumer, event_id));
+        CREATE TABLE inbox (
+            consumer TEXT NOT NULL, event_id TEXT NOT NULL, received_at BIGINT NOT NULL, PRIMARY KEY (consumer, event_id)
+        ) CLUSTERED;
         CREATE INDEX inbox_received_at ON inbox (received_at);
         """)
 

@@ -31,7 +31,7 @@ package enum Idempotency {
         CREATE TABLE idempotency (
             principal TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, status BIGINT NOT NULL,
             location TEXT, body TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (principal, key)
-        );
+        ) CLUSTERED;
         CREATE INDEX idempotency_created_at ON idempotency (created_at);
         """)
 

@@ -1,5 +1,4 @@
 import Discovery
-import FoundationEssentials
 import Values
 
 /// Turns what the decoder has to say into what the sender can mend.
@@ -44,11 +43,7 @@ enum JSONBody {
             .invalid(path(context.codingPath), "must be \(name(of: type))")
         case .valueNotFound(let type, let context):
             .invalid(path(context.codingPath), "must be \(name(of: type)), not null")
-        case .dataCorrupted(let context) where context.codingPath.isEmpty:
-            // The decoder does not say which number.
-            "\(String(describing: context.underlyingError))".contains("umberIsNotRepresentable")
-                ? .badRequest("A number in the body is out of range, or has a fraction where a whole number is wanted.")
-                : .badRequest("The body is not valid JSON.")
+        case .dataCorrupted(let context) where context.codingPath.isEmpty: .badRequest("The body is not valid JSON.")
         case .dataCorrupted(let context):
             .invalid(path(context.codingPath), reason(context.debugDescription))
         @unknown default:
@@ -58,9 +53,7 @@ enum JSONBody {
 
     /// Only our own words reach the sender.
     private static func reason(_ description: String) -> String {
-        if description.hasPrefix("must ") { return description }
-        if description.contains("represent") || description.contains("fit") { return "is out of range" }
-        return "is not a value that is known here"
+        description.hasPrefix("must ") ? description : "is not a value that is known here"
     }
 
     private static func path(_ keys: [any CodingKey]) -> String {

@@ -3,15 +3,25 @@ package struct Row: Sendable {
     let columns: Columns
     let values: [SQLPrimitive]
 
-    /// The names of an answer's columns, shared by its rows.
+    /// The names of an answer's columns, shared by all rows of a statement.
     final class Columns: Sendable {
-        let names: [String]
-        init(names: [String]) { self.names = names }
+        private let indices: [String: Int]
+
+        init(names: [String]) {
+            indices = Dictionary(zip(names, names.indices)) { first, _ in first }
+        }
+
+        func index(of name: String) throws -> Int {
+            guard let index = indices[name] else {
+                throw StorageError.unexpectedValue(column: name, expected: "a column of this name")
+            }
+            return index
+        }
     }
 
     package subscript<V: SQLValue>(_ column: String) -> V {
         get throws {
-            guard let value: V = try self[column] else {
+            guard let value = V(sqlValue: values[try columns.index(of: column)]) else {
                 throw StorageError.unexpectedValue(column: column, expected: "\(V.self)")
             }
             return value
@@ -20,11 +30,9 @@ package struct Row: Sendable {
 
     package subscript<V: SQLValue>(_ column: String) -> V? {
         get throws {
-            guard let index = columns.names.firstIndex(of: column) else {
-                throw StorageError.unexpectedValue(column: column, expected: "a column of this name")
-            }
-            if case .null = values[index] { return nil }
-            guard let value = V(sqlValue: values[index]) else {
+            let primitive = values[try columns.index(of: column)]
+            if case .null = primitive { return nil }
+            guard let value = V(sqlValue: primitive) else {
                 throw StorageError.unexpectedValue(column: column, expected: "\(V.self)")
             }
             return value

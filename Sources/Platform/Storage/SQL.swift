@@ -1,12 +1,6 @@
 /// A statement with its values. An interpolated value becomes a binding and can never become SQL:
 /// `"SELECT * FROM hold WHERE id = \(id)"`. Another `SQL` is inserted as it is.
 package struct SQL: ExpressibleByStringInterpolation, Sendable {
-    enum Part: Sendable {
-        case text(String)
-        case value(SQLPrimitive)
-        case difference(Difference)
-    }
-
     /// The one named place of what the engines do not share.
     package enum Difference: Sendable {
         /// Locks the selected rows until the transaction ends. SQLite has one writer, and so nothing to lock.
@@ -15,64 +9,89 @@ package struct SQL: ExpressibleByStringInterpolation, Sendable {
         case byteOrder
     }
 
-    var parts: [Part]
+    /// The statement, with a `?` for each value: SQLite's own form. No statement has one that means anything else.
+    var text: String
+    /// In the order of their `?`.
+    var values: [SQLPrimitive]
+    /// What another engine says at which place of the text, in UTF-8 code units.
+    var differences: [(offset: Int, Difference)]
 
     package init(stringLiteral value: String) {
-        parts = [.text(value)]
+        text = value
+        values = []
+        differences = []
     }
 
     package init(stringInterpolation: StringInterpolation) {
-        parts = stringInterpolation.parts
+        self = stringInterpolation.sql
     }
 
     package struct StringInterpolation: StringInterpolationProtocol {
-        var parts: [Part] = []
+        var sql: SQL
 
         package init(literalCapacity: Int, interpolationCount: Int) {
-            parts.reserveCapacity(2 * interpolationCount + 1)
+            sql = SQL(stringLiteral: "")
+            sql.text.reserveCapacity(literalCapacity + 4 * interpolationCount)
+            sql.values.reserveCapacity(interpolationCount)
         }
 
         package mutating func appendLiteral(_ literal: String) {
-            if !literal.isEmpty { parts.append(.text(literal)) }
+            sql.text += literal
         }
 
         package mutating func appendInterpolation(_ value: some SQLValue) {
-            parts.append(.value(value.sqlValue))
+            sql.append(value.sqlValue)
         }
 
         package mutating func appendInterpolation<V: SQLValue>(_ value: V?) {
-            parts.append(.value(value?.sqlValue ?? .null(V.sqlType)))
+            sql.append(value?.sqlValue ?? .null(V.sqlType))
         }
 
-        package mutating func appendInterpolation(_ sql: SQL) {
-            parts.append(contentsOf: sql.parts)
+        package mutating func appendInterpolation(_ other: SQL) {
+            sql.append(other)
         }
 
         package mutating func appendInterpolation(_ difference: Difference) {
-            parts.append(.difference(difference))
+            sql.differences.append((sql.text.utf8.count, difference))
         }
 
         /// `(a, b, c)` for `IN`. An empty list matches nothing.
         package mutating func appendInterpolation<V: SQLValue>(list values: some Collection<V>) {
-            guard !values.isEmpty else { return parts.append(.text("(NULL)")) }
+            guard !values.isEmpty else {
+                sql.text += "(NULL)"
+                return
+            }
             var separator = "("
             for value in values {
-                parts.append(.text(separator))
-                parts.append(.value(value.sqlValue))
+                sql.text += separator
+                sql.append(value.sqlValue)
                 separator = ", "
             }
-            parts.append(.text(")"))
+            sql.text += ")"
         }
     }
 
-    /// Joins statements' parts, as for the rows of `VALUES`.
+    /// Joins statements, as for the rows of `VALUES`.
     package static func joined(_ parts: some Sequence<SQL>, by separator: String) -> SQL {
         var result = SQL(stringLiteral: "")
-        result.parts = []
+        var isFirst = true
         for part in parts {
-            if !result.parts.isEmpty { result.parts.append(.text(separator)) }
-            result.parts.append(contentsOf: part.parts)
+            if !isFirst { result.text += separator }
+            isFirst = false
+            result.append(part)
         }
         return result
+    }
+
+    private mutating func append(_ value: SQLPrimitive) {
+        text += "?"
+        values.append(value)
+    }
+
+    private mutating func append(_ other: SQL) {
+        let offset = text.utf8.count
+        text += other.text
+        values += other.values
+        for (place, difference) in other.differences { differences.append((offset + place, difference)) }
     }
 }

@@ -10,6 +10,11 @@ package struct Transaction {
         try connection.execute(sql)
     }
 
+    /// Runs a statement of a migration.
+    func define(_ statement: String) throws {
+        try connection.define(statement)
+    }
+
     package func rows(_ sql: SQL) throws -> [Row] {
         try connection.rows(sql)
     }
@@ -32,6 +37,8 @@ package struct Transaction {
 /// What an engine offers to a transaction's body.
 protocol EngineConnection {
     func execute(_ sql: SQL) throws -> Int
+    /// Runs a statement of a migration, in the engine's own words.
+    func define(_ statement: String) throws
     func rows(_ sql: SQL) throws -> [Row]
     func now() throws -> Instant
     func onCommit(_ action: @escaping @Sendable () -> Void)

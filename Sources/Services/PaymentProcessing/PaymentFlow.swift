@@ -159,7 +159,8 @@ struct PaymentFlow: Sendable {
                 }
             }
             try PaymentStore.save(payment, in: tx)
-            _ = try books.publish(payment, in: tx)
+            // Who said that it is fulfilled knows it.
+            if outcome == .refunded { _ = try books.publish(payment, in: tx) }
         }
     }
 

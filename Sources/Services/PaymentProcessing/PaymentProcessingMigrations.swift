@@ -27,7 +27,7 @@ enum PaymentProcessingMigrations {
                 CHECK (state <> 'captured' OR paid_by IS NOT NULL),
                 CHECK (state <> 'open' OR paid_by IS NULL),
                 CHECK (announce_at IS NULL OR state = 'captured')
-            );
+            ) CLUSTERED;
             CREATE INDEX payment_unsettled ON payment (announce_at) WHERE announce_at IS NOT NULL;
             CREATE TABLE payment_attempt (
                 id TEXT PRIMARY KEY,
@@ -49,7 +49,7 @@ enum PaymentProcessingMigrations {
                 check_at BIGINT,
                 checks BIGINT NOT NULL DEFAULT 0,
                 created_at BIGINT NOT NULL
-            );
+            ) CLUSTERED;
             CREATE UNIQUE INDEX payment_attempt_live ON payment_attempt (payment_id)
                 WHERE state IN ('created', 'requiresAction', 'authorized');
             CREATE INDEX payment_attempt_payment ON payment_attempt (payment_id, created_at);
@@ -98,7 +98,7 @@ enum PaymentProcessingMigrations {
                 kind TEXT NOT NULL,
                 at BIGINT NOT NULL,
                 PRIMARY KEY (movement_id, account)
-            );
+            ) CLUSTERED;
             CREATE INDEX ledger_entry_order ON ledger_entry (order_id, at);
             CREATE TABLE provider_event (
                 provider TEXT NOT NULL,
@@ -109,7 +109,7 @@ enum PaymentProcessingMigrations {
                 apply_at BIGINT,
                 tries BIGINT NOT NULL DEFAULT 0,
                 PRIMARY KEY (provider, event_id)
-            );
+            ) CLUSTERED;
             CREATE INDEX provider_event_waiting ON provider_event (apply_at) WHERE apply_at IS NOT NULL;
             """),
         Migration(
@@ -125,7 +125,7 @@ enum PaymentProcessingMigrations {
                 state TEXT NOT NULL CHECK (state IN ('awaitingConfirmation', 'captured', 'failed', 'canceled')),
                 failure TEXT,
                 created_at BIGINT NOT NULL
-            );
+            ) CLUSTERED;
             CREATE TABLE sandbox_refund (
                 id TEXT PRIMARY KEY,
                 charge_id TEXT NOT NULL REFERENCES sandbox_charge (id),
@@ -141,7 +141,7 @@ enum PaymentProcessingMigrations {
                 id TEXT PRIMARY KEY,
                 json TEXT NOT NULL,
                 deliver_at BIGINT NOT NULL
-            );
+            ) CLUSTERED;
             CREATE INDEX sandbox_webhook_due ON sandbox_webhook (deliver_at);
             """),
     ]

@@ -33,7 +33,7 @@ enum SalesAnalyticsMigrations {
             gross BIGINT NOT NULL,
             refunded BIGINT NOT NULL,
             PRIMARY KEY (event_id, hour, currency)
-        );
+        ) CLUSTERED;
         CREATE INDEX event_hour_organizer ON event_hour (organizer_id, hour);
         CREATE INDEX event_hour_hour ON event_hour (hour);
         CREATE TABLE ticket_type_hour (
@@ -46,11 +46,11 @@ enum SalesAnalyticsMigrations {
             gross BIGINT NOT NULL,
             refunded BIGINT NOT NULL,
             PRIMARY KEY (ticket_type_id, hour, currency)
-        );
+        ) CLUSTERED;
         CREATE INDEX ticket_type_hour_event ON ticket_type_hour (event_id);
         CREATE INDEX ticket_type_hour_organizer ON ticket_type_hour (organizer_id, hour);
         CREATE INDEX ticket_type_hour_hour ON ticket_type_hour (hour);
-        CREATE TABLE paid_order (order_id TEXT PRIMARY KEY, seen_at BIGINT NOT NULL);
+        CREATE TABLE paid_order (order_id TEXT PRIMARY KEY, seen_at BIGINT NOT NULL) CLUSTERED;
         CREATE INDEX paid_order_seen_at ON paid_order (seen_at);
         CREATE TABLE waiting_refund (refund_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, sale TEXT NOT NULL, seen_at BIGINT NOT NULL);
         CREATE INDEX waiting_refund_order ON waiting_refund (order_id);

@@ -1,5 +1,6 @@
 import Contracts
 import Discovery
+import HTTPTypes
 import ServiceKit
 import Storage
 import Values
@@ -16,34 +17,25 @@ struct Checkout: Sendable {
         let orderTime = configuration.orderTime
         let (id, number) = (OrderID(), OrderNumber.make())
         // The order is committed first; whatever happens from here on, it is known and comes to an end.
-        let committed = try await database.write { tx -> Committed in
-            if let answer = try Idempotency.answer(to: key, in: tx) { return .answered(answer) }
+        let committed = try await database.write { tx -> OrderRecord in
+            // What a key answers is its cart's order, as it stands by then.
+            if try Idempotency.answer(to: key, in: tx) == nil { try Idempotency.remember(Reply(status: .created), for: key, in: tx) }
             guard let cart = try CartStore.lock(cartID, in: tx) else { throw Problem.notFound("cart") }
-            if let existing = try OrderStore.find(ofCart: cartID, in: tx) { return .order(existing) }
+            if let existing = try OrderStore.find(ofCart: cartID, in: tx) { return existing }
             let now = try tx.now
             let order = try cart.order(id: id, number: number, request, user: user, at: now, expiresAt: now + orderTime)
             // The cart's row is locked, so nobody else made an order of it meanwhile.
             guard try OrderStore.insert(order, lookAt: now + .seconds(10), in: tx) else { throw Problem.notFound("cart") }
             try CartStore.setState(.ordered, of: cartID, in: tx)
-            return .order(order)
+            return order
         }
-        switch committed {
-        case .answered(let reply): return reply
-        case .order(let committed):
-            try await faults.point("sales.order-committed")
-            try await bindCoupon(of: committed)
-            let order = try await purchase.advance(committed)
-            let reply = try Reply.created(
-                CheckoutAnswer(
-                    order: try await purchase.wire(order), orderToken: purchase.secret.token(for: "\(order.id)"), payment: order.payment),
-                at: "/api/v1/orders/\(order.id)")
-            return try await database.write { tx in try Idempotency.once(key, in: tx) { reply } }
-        }
-    }
-
-    private enum Committed: Sendable {
-        case answered(Reply)
-        case order(OrderRecord)
+        try await faults.point("sales.order-committed")
+        try await bindCoupon(of: committed)
+        let order = try await purchase.advance(committed)
+        return try .created(
+            CheckoutAnswer(
+                order: try await purchase.wire(order), orderToken: purchase.secret.token(for: "\(order.id)"), payment: order.payment),
+            at: "/api/v1/orders/\(order.id)")
     }
 
     /// Binds the coupon's use to order and buyer. Where the buyer has used it up, the order never was, and the cart goes on without the coupon.

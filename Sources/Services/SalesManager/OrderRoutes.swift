@@ -138,10 +138,12 @@ extension RefundRecord {
 extension Purchase {
     /// The order as it is shown, with its tickets as TicketManager has them.
     func wire(_ order: OrderRecord, withTickets: Bool = true) async throws -> Order {
+        // Also one that expired: what came too late was given back. Nothing was of what was issued at this moment.
         let refunds =
-            order.status == .paid || order.status == .canceled
-            ? try await database.read { tx in try RefundStore.refunds(of: order.id, in: tx) } : []
-        let issued = withTickets && order.paidAt != nil ? try await tickets.tickets(of: order.id) : []
+            order.status.isOpen || order.tickets != nil
+            ? [] : try await database.read { tx in try RefundStore.refunds(of: order.id, in: tx) }
+        var issued = order.tickets ?? []
+        if withTickets, order.paidAt != nil, order.tickets == nil { issued = try await tickets.tickets(of: order.id) }
         let currency = order.totals.total.currency
         let captured = order.payment?.captured.amount ?? 0
         let given = refunds.filter { $0.status != .failed && $0.status != .canceled }.reduce(0) { $0 + $1.amount }

@@ -28,6 +28,8 @@ struct OrderRecord: Sendable {
     var paidAt: Instant?
     var version: Int64
     var lines: [OrderLine]
+    /// What TicketManager has issued at this moment; kept there, not here.
+    var tickets: [Ticket]?
 
     var units: [OrderUnit] { lines.flatMap(\.units) }
 

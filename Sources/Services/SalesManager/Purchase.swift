@@ -97,7 +97,9 @@ struct Purchase: Sendable {
         try await faults.point("sales.fulfilled")
         switch fulfilment.outcome {
         case .confirmed:
-            return try await markPaid(order.id, payment)
+            var paid = try await markPaid(order.id, payment)
+            if paid.status == .paid { paid.tickets = fulfilment.tickets }
+            return paid
         case .refused:
             try await end(order.id, as: order.status == .expired ? .expired : .canceled, reason: "unfulfillable", payment: payment)
             if let payment { try await giveBack(order, payment, cause: "unfulfillable") }

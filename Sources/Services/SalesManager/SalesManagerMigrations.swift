@@ -26,7 +26,7 @@ enum SalesManagerMigrations {
                 coupon_code TEXT,
                 expires_at BIGINT NOT NULL,
                 created_at BIGINT NOT NULL
-            );
+            ) CLUSTERED;
             CREATE TABLE cart_line (
                 id TEXT PRIMARY KEY,
                 cart_id TEXT NOT NULL REFERENCES cart (id),
@@ -39,7 +39,7 @@ enum SalesManagerMigrations {
                 is_fee_included BOOLEAN NOT NULL,
                 discount BIGINT NOT NULL CHECK (discount >= 0),
                 UNIQUE (cart_id, ticket_type_id)
-            );
+            ) CLUSTERED;
             CREATE TABLE sales_order (
                 id TEXT PRIMARY KEY,
                 cart_id TEXT NOT NULL UNIQUE REFERENCES cart (id),
@@ -88,7 +88,7 @@ enum SalesManagerMigrations {
                 ticket_type_id TEXT NOT NULL,
                 name TEXT NOT NULL,
                 unit_price BIGINT NOT NULL
-            );
+            ) CLUSTERED;
             CREATE INDEX order_line_order ON order_line (order_id, position);
             CREATE TABLE order_unit (
                 id TEXT PRIMARY KEY,
@@ -104,7 +104,7 @@ enum SalesManagerMigrations {
                 attendee_email TEXT,
                 is_refunded BOOLEAN NOT NULL DEFAULT FALSE,
                 UNIQUE (order_id, position)
-            );
+            ) CLUSTERED;
             CREATE TABLE refund (
                 order_id TEXT NOT NULL REFERENCES sales_order (id),
                 cause TEXT NOT NULL,

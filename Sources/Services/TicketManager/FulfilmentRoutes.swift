@@ -51,9 +51,7 @@ struct FulfilmentRoutes: Sendable {
                 try InventoryStore.save(stock, at: now, in: tx)
                 return try .ok(Fulfilment(orderId: order, outcome: .refused, tickets: []))
             }
-            for state in [ClaimState.held, .reclaimed, .returned] {
-                try HoldStore.setClaims(of: hold.id, from: state, to: .sold, in: tx)
-            }
+            try HoldStore.sellClaims(of: hold.id, in: tx)
             try HoldStore.set(hold.id, .confirmed, in: tx)
             try InventoryStore.save(confirmed, at: now, in: tx)
             let names = Dictionary(uniqueKeysWithValues: hold.lines.map { ($0.line.ticketTypeId, $0.line.name) })

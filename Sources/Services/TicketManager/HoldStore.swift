@@ -71,10 +71,9 @@ enum HoldStore {
 
     /// The hold with its pools locked: first the pools, whose locks order everything, then the hold as it is under them.
     static func lock(_ id: HoldID, alsoPools more: Set<PoolID> = [], in tx: Transaction) throws -> (HoldRecord, Stock, Instant)? {
-        guard let before = try find(id, in: tx) else { return nil }
-        let (stock, now) = try InventoryStore.lock(more.union(before.claims.map(\.pool)), in: tx)
-        guard let hold = try find(id, in: tx) else { return nil }
-        return (hold, stock, now)
+        let pools: [PoolID] = try tx.rows("SELECT pool_id FROM hold_claim WHERE hold_id = \(id)").map { try $0["pool_id"] }
+        let (stock, now) = try InventoryStore.lock(more.union(pools), in: tx)
+        return try find(id, in: tx).map { ($0, stock, now) }
     }
 
     private static func line(_ row: Row) throws -> HoldRecord.Line {
@@ -133,6 +132,11 @@ enum HoldStore {
 
     static func setClaims(of id: HoldID, from old: ClaimState, to new: ClaimState, in tx: Transaction) throws {
         try tx.execute("UPDATE hold_claim SET state = \(new) WHERE hold_id = \(id) AND state = \(old)")
+    }
+
+    /// Whatever became of them before.
+    static func sellClaims(of id: HoldID, in tx: Transaction) throws {
+        try tx.execute("UPDATE hold_claim SET state = 'sold' WHERE hold_id = \(id)")
     }
 
     static func bind(_ id: HoldID, to order: OrderID, until deadline: Instant, in tx: Transaction) throws {

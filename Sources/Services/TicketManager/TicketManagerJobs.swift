@@ -15,10 +15,11 @@ struct Sweeper: Sendable {
         try await database.write { tx in
             let pools: [PoolID] = try tx.rows(
                 """
-                SELECT DISTINCT pool_id FROM (SELECT pool_id FROM hold_claim WHERE state = 'held' AND expires_at <= \(tx.now)
-                ORDER BY expires_at LIMIT 200) AS due
+                SELECT id FROM pool WHERE held > 0 AND EXISTS
+                    (SELECT 1 FROM hold_claim WHERE pool_id = pool.id AND state = 'held' AND expires_at <= \(tx.now))
+                ORDER BY id LIMIT 20
                 """
-            ).map { try $0["pool_id"] }
+            ).map { try $0["id"] }
             guard !pools.isEmpty else { return false }
             let (stock, now) = try InventoryStore.lock(pools, in: tx)
             try InventoryStore.save(stock, at: now, in: tx)

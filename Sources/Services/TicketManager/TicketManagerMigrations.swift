@@ -26,6 +26,7 @@ enum TicketManagerMigrations {
                 CHECK (held + sold + allocated <= capacity)
             );
             CREATE INDEX pool_event ON pool (event_id, id);
+            CREATE INDEX pool_held ON pool (id) WHERE held > 0;
             CREATE TABLE allocation (
                 id TEXT PRIMARY KEY,
                 pool_id TEXT NOT NULL REFERENCES pool (id),
@@ -64,7 +65,7 @@ enum TicketManagerMigrations {
                 ticket_type_id TEXT NOT NULL REFERENCES ticket_type (id),
                 pool_id TEXT NOT NULL REFERENCES pool (id),
                 PRIMARY KEY (ticket_type_id, pool_id)
-            );
+            ) CLUSTERED;
             CREATE INDEX ticket_type_pool_pool ON ticket_type_pool (pool_id);
             """),
         Migration(
@@ -78,7 +79,7 @@ enum TicketManagerMigrations {
                 order_id TEXT UNIQUE,
                 version BIGINT NOT NULL DEFAULT 1,
                 created_at BIGINT NOT NULL
-            );
+            ) CLUSTERED;
             CREATE TABLE hold_line (
                 hold_id TEXT NOT NULL REFERENCES hold (id),
                 ticket_type_id TEXT NOT NULL REFERENCES ticket_type (id),
@@ -91,7 +92,7 @@ enum TicketManagerMigrations {
                 is_fee_included BOOLEAN NOT NULL,
                 pool_ids TEXT NOT NULL,
                 PRIMARY KEY (hold_id, ticket_type_id)
-            );
+            ) CLUSTERED;
             CREATE TABLE hold_claim (
                 hold_id TEXT NOT NULL REFERENCES hold (id),
                 pool_id TEXT NOT NULL REFERENCES pool (id),
@@ -100,9 +101,8 @@ enum TicketManagerMigrations {
                 expires_at BIGINT NOT NULL,
                 seat_id TEXT,
                 PRIMARY KEY (hold_id, pool_id)
-            );
+            ) CLUSTERED;
             CREATE INDEX hold_claim_expiry ON hold_claim (pool_id, expires_at) WHERE state = 'held';
-            CREATE INDEX hold_claim_due ON hold_claim (expires_at) WHERE state = 'held';
             """),
         Migration(
             "0003-tickets",
@@ -112,7 +112,7 @@ enum TicketManagerMigrations {
                 hold_id TEXT,
                 outcome TEXT NOT NULL,
                 created_at BIGINT NOT NULL
-            );
+            ) CLUSTERED;
             CREATE TABLE ticket (
                 id TEXT PRIMARY KEY,
                 event_id TEXT NOT NULL REFERENCES event (id),

@@ -1,3 +1,5 @@
+import NIOCore
+
 /// Asks TicketManager itself for one hold of one ticket after the other, as SalesManager does. What comes back from a load goes on
 /// where that ended.
 struct Holder: Script {
@@ -23,7 +25,8 @@ struct Holder: Script {
         guard turn.goesOn else { return .stop }
         count += 1
         turn.begin()
-        request.write(to: &turn.out, key: "\(name)-\(count)")
+        // As SalesManager's keys begin: with the id of a cart, and so with the time.
+        request.write(to: &turn.out, key: "cart_\(NIODeadline.now().uptimeNanoseconds):\(name)-\(count)")
         return .request
     }
 }

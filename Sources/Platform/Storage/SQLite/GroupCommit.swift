@@ -21,10 +21,12 @@ final class GroupCommit: Sendable {
     private static let largestGroup = 256
 
     private let pool: DatabasePool
+    private let connections: SQLiteConnections
     private let state = Mutex(State())
 
-    init(pool: DatabasePool) {
+    init(pool: DatabasePool, connections: SQLiteConnections) {
         self.pool = pool
+        self.connections = connections
     }
 
     func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
@@ -66,10 +68,12 @@ final class GroupCommit: Sendable {
                 return group
             }
             if group.isEmpty { return }
-            let connection = SQLiteConnection(db)
             do {
+                let connection = try connections.connection(of: db)
+                // What a group that failed has left.
+                connection.forgetCommitActions(after: 0)
                 try commit(group, on: connection, db)
-                for action in connection.commitActions { action() }
+                for action in connection.takeCommitActions() { action() }
                 for member in group { member.finish() }
             } catch {
                 let reason = StorageError.commitFailed("\(error)")
@@ -82,15 +86,15 @@ final class GroupCommit: Sendable {
         let transaction = Transaction(connection: connection)
         try db.inTransaction(.immediate) {
             for member in group {
-                try db.cachedStatement(sql: "SAVEPOINT member").execute()
+                try connection.run("SAVEPOINT member")
                 let actions = connection.commitActions.count
                 if !member.perform(transaction) {
                     connection.forgetCommitActions(after: actions)
                     guard db.isInsideTransaction else { throw StorageError.commitFailed("a member ended the transaction") }
-                    try db.cachedStatement(sql: "ROLLBACK TO member").execute()
+                    try connection.run("ROLLBACK TO member")
                 }
                 guard db.isInsideTransaction else { throw StorageError.commitFailed("a member ended the transaction") }
-                try db.cachedStatement(sql: "RELEASE member").execute()
+                try connection.run("RELEASE member")
             }
             return .commit
         }
@@ -127,7 +131,6 @@ private final class Member<Value: Sendable>: PendingWrite {
             result.withLock { $0 = .success(value) }
             return true
         } catch {
-            let error = StorageError.translate(error)
             result.withLock { $0 = .failure(error) }
             return false
         }

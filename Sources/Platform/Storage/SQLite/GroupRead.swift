@@ -16,11 +16,13 @@ final class GroupRead: Sendable {
     private static let largestBatch = 64
 
     private let pool: DatabasePool
+    private let connections: SQLiteConnections
     private let readers: Int
     private let state = Mutex(State())
 
-    init(pool: DatabasePool, readers: Int) {
+    init(pool: DatabasePool, connections: SQLiteConnections, readers: Int) {
         self.pool = pool
+        self.connections = connections
         self.readers = readers
     }
 
@@ -50,7 +52,7 @@ final class GroupRead: Sendable {
             if batch.isEmpty { return }
             do {
                 let db = try connection.get()
-                let transaction = Transaction(connection: SQLiteConnection(db))
+                let transaction = Transaction(connection: try connections.connection(of: db))
                 try db.inTransaction(.deferred) {
                     for read in batch { read.perform(transaction) }
                     return .commit
@@ -86,7 +88,7 @@ private final class Read<Value: Sendable>: PendingRead {
 
     func finish() {
         guard let result = result.withLock({ $0 }) else { return fail(StorageError.closed) }
-        continuation.resume(with: result.mapError(StorageError.translate))
+        continuation.resume(with: result)
     }
 
     func fail(_ error: any Error) {

@@ -1,35 +1,42 @@
-internal import Foundation
 internal import GRDB
+internal import GRDBSQLite
 import Values
 
-/// A transaction's view of GRDB's connection. Lives no longer than the closure that made it.
-final class SQLiteConnection: EngineConnection {
-    private let db: GRDB.Database
+/// A connection of GRDB's pool with its prepared statements, as a transaction sees it.
+///
+/// Statements are bound and stepped through SQLite's own functions: GRDB's boxes for arguments and rows took more time than the
+/// statements. GRDB keeps what it is good at: opening, pooling, snapshots and checkpoints.
+///
+/// Used by one thread at a time: that which GRDB has the connection work on.
+@safe final class SQLiteConnection: EngineConnection, @unchecked Sendable {
+    private let handle: OpaquePointer
+    private var statements: [String: SQLiteStatement] = [:]
     private(set) var commitActions: [@Sendable () -> Void] = []
 
-    init(_ db: GRDB.Database) {
-        self.db = db
+    /// Statements with lists come in few lengths, so that a service has a few hundred at most.
+    private static let mostStatements = 1_000
+
+    init(_ db: GRDB.Database) throws {
+        guard let connection = unsafe db.sqliteConnection else { throw StorageError.closed }
+        unsafe handle = connection
     }
 
     func execute(_ sql: SQL) throws -> Int {
-        let statement = try prepare(sql)
-        try statement.execute()
-        return db.changesCount
+        try statement(sql.text).execute(sql.values, on: self)
+        return Int(unsafe sqlite3_changes(handle))
+    }
+
+    func define(_ statement: String) throws {
+        try run(statement.replacing(") CLUSTERED;", with: ") WITHOUT ROWID;"))
     }
 
     func rows(_ sql: SQL) throws -> [Row] {
-        let statement = try prepare(sql)
-        let columns = Row.Columns(names: statement.columnNames)
-        let count = columns.names.count
-        let cursor = try GRDB.Row.fetchCursor(statement)
-        var rows: [Row] = []
-        while let row = try cursor.next() {
-            var values: [SQLPrimitive] = []
-            values.reserveCapacity(count)
-            for index in 0..<count { values.append(SQLPrimitive(row[index] as DatabaseValue)) }
-            rows.append(Row(columns: columns, values: values))
-        }
-        return rows
+        try statement(sql.text).rows(sql.values, on: self)
+    }
+
+    /// For what has no values and no answer, such as a savepoint.
+    func run(_ text: String) throws {
+        try statement(text).execute([], on: self)
     }
 
     func now() throws -> Instant { .now }
@@ -43,43 +50,31 @@ final class SQLiteConnection: EngineConnection {
         commitActions.removeLast(commitActions.count - count)
     }
 
-    private func prepare(_ sql: SQL) throws -> Statement {
-        var text = ""
-        text.reserveCapacity(256)
-        var arguments: [(any DatabaseValueConvertible)?] = []
-        for part in sql.parts {
-            switch part {
-            case .text(let fragment): text += fragment
-            case .value(let value):
-                text += "?"
-                arguments.append(value.databaseValue)
-            case .difference: break
-            }
-        }
-        let statement = try db.cachedStatement(sql: text)
-        statement.setUncheckedArguments(StatementArguments(arguments))
+    /// Hands out the actions of the transaction that was committed.
+    func takeCommitActions() -> [@Sendable () -> Void] {
+        defer { commitActions = [] }
+        return commitActions
+    }
+
+    /// Finalizes all statements, as SQLite wants it before a connection is closed.
+    func close() {
+        statements = [:]
+    }
+
+    /// The error that SQLite's last call on this connection has left.
+    var error: StorageError {
+        let code = unsafe sqlite3_extended_errcode(handle)
+        return StorageError(sqliteCode: code, message: unsafe String(cString: sqlite3_errmsg(handle)))
+    }
+
+    private func statement(_ text: String) throws -> SQLiteStatement {
+        if let statement = statements[text] { return statement }
+        if statements.count >= SQLiteConnection.mostStatements { statements = [:] }
+        var pointer: OpaquePointer?
+        let code = unsafe sqlite3_prepare_v3(handle, text, Int32(text.utf8.count), UInt32(SQLITE_PREPARE_PERSISTENT), &pointer, nil)
+        guard code == SQLITE_OK, let prepared = unsafe pointer else { throw error }
+        let statement = unsafe SQLiteStatement(prepared)
+        statements[text] = statement
         return statement
-    }
-}
-
-extension SQLPrimitive {
-    fileprivate var databaseValue: DatabaseValue {
-        switch self {
-        case .null: .null
-        case .integer(let value): value.databaseValue
-        case .text(let value): value.databaseValue
-        case .boolean(let value): value.databaseValue
-        case .bytes(let value): Data(value).databaseValue
-        }
-    }
-
-    fileprivate init(_ value: DatabaseValue) {
-        switch value.storage {
-        case .null: self = .null(.text)
-        case .int64(let value): self = .integer(value)
-        case .double(let value): self = .text(String(value))
-        case .string(let value): self = .text(value)
-        case .blob(let value): self = .bytes([UInt8](value))
-        }
     }
 }

@@ -1,4 +1,5 @@
 internal import GRDB
+import Synchronization
 
 extension Database {
     /// Opens or makes a SQLite file: WAL, full durability, group commit.
@@ -13,6 +14,7 @@ final class SQLiteEngine: StorageEngine {
     private let pool: DatabasePool
     private let commits: GroupCommit
     private let reads: GroupRead
+    private let connections = SQLiteConnections()
 
     init(path: String, readers: Int) throws {
         var configuration = GRDB.Configuration()
@@ -26,9 +28,11 @@ final class SQLiteEngine: StorageEngine {
         try pool.writeWithoutTransaction { db in
             // GRDB has set NORMAL by now, which loses the last commits when the power fails.
             try db.execute(sql: "PRAGMA synchronous = FULL")
+            // 16 MB: a page that is written again and again goes to the file once.
+            try db.execute(sql: "PRAGMA wal_autocheckpoint = 4000")
         }
-        commits = GroupCommit(pool: pool)
-        reads = GroupRead(pool: pool, readers: readers)
+        commits = GroupCommit(pool: pool, connections: connections)
+        reads = GroupRead(pool: pool, connections: connections, readers: readers)
     }
 
     func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
@@ -44,29 +48,51 @@ final class SQLiteEngine: StorageEngine {
     }
 
     func close() async throws {
+        // Those that work now are waited for, so that no statement is finalized under their hands.
+        try await pool.barrierWriteWithoutTransaction { _ in connections.close() }
         try pool.close()
+    }
+}
+
+/// What is kept for each connection of the pool.
+final class SQLiteConnections: Sendable {
+    private let connections = Mutex<[ObjectIdentifier: SQLiteConnection]>([:])
+
+    func connection(of db: GRDB.Database) throws -> SQLiteConnection {
+        try connections.withLock { connections in
+            if let connection = connections[ObjectIdentifier(db)] { return connection }
+            let connection = try SQLiteConnection(db)
+            connections[ObjectIdentifier(db)] = connection
+            return connection
+        }
+    }
+
+    func close() {
+        connections.withLock { connections in
+            for connection in connections.values { connection.close() }
+            connections = [:]
+        }
     }
 }
 
 extension StorageError {
     /// GRDB's errors as this room's; others as they are.
     static func translate(_ error: any Error) -> any Error {
-        (error as? DatabaseError).map { StorageError($0) } ?? error
+        guard let error = error as? DatabaseError else { return error }
+        return StorageError(sqliteCode: error.extendedResultCode.rawValue, message: error.message ?? "SQLite error")
     }
 
-    private init(_ error: DatabaseError) {
-        if error.resultCode == .SQLITE_CONSTRAINT {
-            let kind: Constraint =
-                switch error.extendedResultCode {
-                case .SQLITE_CONSTRAINT_UNIQUE, .SQLITE_CONSTRAINT_PRIMARYKEY: .unique
-                case .SQLITE_CONSTRAINT_FOREIGNKEY: .foreignKey
-                case .SQLITE_CONSTRAINT_CHECK: .check
-                case .SQLITE_CONSTRAINT_NOTNULL: .notNull
-                default: .other
-                }
-            self = .constraint(kind, detail: error.message ?? "")
-        } else {
-            self = .engine(code: Int(error.extendedResultCode.rawValue), message: error.message ?? "SQLite error")
-        }
+    /// - Parameter sqliteCode: extended result code.
+    init(sqliteCode: Int32, message: String) {
+        let code = ResultCode(rawValue: sqliteCode)
+        self =
+            switch code {
+            case .SQLITE_CONSTRAINT_UNIQUE, .SQLITE_CONSTRAINT_PRIMARYKEY: .constraint(.unique, detail: message)
+            case .SQLITE_CONSTRAINT_FOREIGNKEY: .constraint(.foreignKey, detail: message)
+            case .SQLITE_CONSTRAINT_CHECK: .constraint(.check, detail: message)
+            case .SQLITE_CONSTRAINT_NOTNULL: .constraint(.notNull, detail: message)
+            case _ where code.primaryResultCode == .SQLITE_CONSTRAINT: .constraint(.other, detail: message)
+            default: .engine(code: Int(sqliteCode), message: message)
+            }
     }
 }

@@ -1,0 +1,278 @@
+/// Writes a value straight into the bytes of its JSON.
+///
+/// Containers that are open form a stack: writing to an outer one closes those within. The members of an object are put in the
+/// order of their keys when it is closed, so that equal values have equal bytes.
+final class JSONWriter {
+    private(set) var bytes: [UInt8] = []
+    private var open: [Container] = []
+    private var slots = 0
+
+    /// An object or an array that is not closed yet.
+    private struct Container {
+        /// Of the value that it is. A value that asks for its container twice gets the same.
+        let slot: Int
+        let isObject: Bool
+        let start: Int
+        /// Of an object: where each member begins, and where its key ends.
+        var members: [(start: Int, keyEnd: Int)] = []
+        var count = 0
+        var isSorted = true
+    }
+
+    init() {
+        bytes.reserveCapacity(512)
+    }
+
+    func writeDocument(_ value: some Encodable) throws {
+        try encode(value, path: [])
+        close(downTo: 0)
+    }
+
+    /// Writes a value where one may stand now.
+    fileprivate func encode<Value: Encodable>(_ value: Value, path: [any CodingKey]) throws {
+        let depth = open.count
+        let start = bytes.count
+        slots += 1
+        try value.encode(to: JSONSlot(writer: self, slot: slots, depth: depth, path: path))
+        close(downTo: depth)
+        if bytes.count == start { bytes += [UInt8(ascii: "{"), UInt8(ascii: "}")] }
+    }
+
+    /// The container of the value whose slot this is, at this depth.
+    fileprivate func begin(slot: Int, depth: Int, isObject: Bool) {
+        close(downTo: depth + 1)
+        if open.count > depth {
+            precondition(open[depth].slot == slot && open[depth].isObject == isObject, "a value asked for two kinds of container")
+            return
+        }
+        open.append(Container(slot: slot, isObject: isObject, start: bytes.count))
+        bytes.append(isObject ? UInt8(ascii: "{") : UInt8(ascii: "["))
+    }
+
+    fileprivate func beginMember(_ key: String, depth: Int) {
+        close(downTo: depth + 1)
+        if open[depth].count > 0 { bytes.append(UInt8(ascii: ",")) }
+        let start = bytes.count
+        write(key)
+        let end = bytes.count
+        bytes.append(UInt8(ascii: ":"))
+        if let last = open[depth].members.last, !isKey(last, before: (start, end)) { open[depth].isSorted = false }
+        open[depth].members.append((start, end))
+        open[depth].count += 1
+    }
+
+    fileprivate func beginElement(depth: Int) {
+        close(downTo: depth + 1)
+        if open[depth].count > 0 { bytes.append(UInt8(ascii: ",")) }
+        open[depth].count += 1
+    }
+
+    fileprivate func count(depth: Int) -> Int { open[depth].count }
+
+    private func close(downTo depth: Int) {
+        while open.count > depth {
+            let container = open.removeLast()
+            if !container.isSorted { sort(container) }
+            bytes.append(container.isObject ? UInt8(ascii: "}") : UInt8(ascii: "]"))
+        }
+    }
+
+    private func isKey(_ a: (start: Int, keyEnd: Int), before b: (start: Int, keyEnd: Int)) -> Bool {
+        bytes[a.start..<a.keyEnd].lexicographicallyPrecedes(bytes[b.start..<b.keyEnd])
+    }
+
+    private func sort(_ container: Container) {
+        let members = container.members.indices.sorted { isKey(container.members[$0], before: container.members[$1]) }
+        var sorted: [UInt8] = []
+        sorted.reserveCapacity(bytes.count - container.start)
+        for index in members {
+            let isLast = index + 1 == container.members.count
+            sorted.append(sorted.isEmpty ? UInt8(ascii: "{") : UInt8(ascii: ","))
+            sorted += bytes[container.members[index].start..<(isLast ? bytes.count : container.members[index + 1].start - 1)]
+        }
+        bytes.replaceSubrange(container.start..., with: sorted)
+    }
+
+    fileprivate func write(_ text: String) {
+        bytes.append(UInt8(ascii: "\""))
+        var text = text
+        text.withUTF8 { utf8 in
+            var plain = 0
+            for index in utf8.indices {
+                let byte = unsafe utf8[index]
+                guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
+                unsafe bytes.append(contentsOf: utf8[plain..<index])
+                plain = index + 1
+                escape(byte)
+            }
+            unsafe bytes.append(contentsOf: utf8[plain...])
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private func escape(_ byte: UInt8) {
+        bytes.append(UInt8(ascii: "\\"))
+        switch byte {
+        case 0x08: bytes.append(UInt8(ascii: "b"))
+        case 0x09: bytes.append(UInt8(ascii: "t"))
+        case 0x0A: bytes.append(UInt8(ascii: "n"))
+        case 0x0C: bytes.append(UInt8(ascii: "f"))
+        case 0x0D: bytes.append(UInt8(ascii: "r"))
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes.append(byte)
+        default:
+            let digits = Array("0123456789abcdef".utf8)
+            bytes += "u00".utf8
+            bytes.append(digits[Int(byte >> 4)])
+            bytes.append(digits[Int(byte & 15)])
+        }
+    }
+
+    fileprivate func write(_ value: Bool) {
+        bytes += value ? "true".utf8 : "false".utf8
+    }
+
+    fileprivate func writeNull() {
+        bytes += "null".utf8
+    }
+
+    fileprivate func write(_ value: some FixedWidthInteger) {
+        if value >= 0, value < 10 {
+            bytes.append(48 + UInt8(value))
+        } else {
+            bytes += value.description.utf8
+        }
+    }
+
+    fileprivate func write(_ value: Double, path: [any CodingKey]) throws {
+        guard value.isFinite else {
+            throw EncodingError.invalidValue(value, .init(codingPath: path, debugDescription: "JSON has no number for \(value)"))
+        }
+        if let whole = Int64(exactly: value), whole.magnitude < 1 << 53 { return write(whole) }
+        bytes += value.description.utf8
+    }
+}
+
+/// Where one value is written.
+private struct JSONSlot: Encoder {
+    let writer: JSONWriter
+    let slot: Int
+    let depth: Int
+    let path: [any CodingKey]
+
+    var codingPath: [any CodingKey] { path }
+    var userInfo: [CodingUserInfoKey: Any] { [:] }
+
+    func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
+        writer.begin(slot: slot, depth: depth, isObject: true)
+        return KeyedEncodingContainer(JSONObjectSlot(writer: writer, depth: depth, codingPath: path))
+    }
+
+    func unkeyedContainer() -> any UnkeyedEncodingContainer {
+        writer.begin(slot: slot, depth: depth, isObject: false)
+        return JSONArraySlot(writer: writer, depth: depth, codingPath: path)
+    }
+
+    func singleValueContainer() -> any SingleValueEncodingContainer { self }
+}
+
+extension JSONSlot: SingleValueEncodingContainer {
+    func encodeNil() { writer.writeNull() }
+    func encode(_ value: Bool) { writer.write(value) }
+    func encode(_ value: String) { writer.write(value) }
+    func encode(_ value: Double) throws { try writer.write(value, path: path) }
+    func encode(_ value: Float) throws { try writer.write(Double(value), path: path) }
+    func encode(_ value: Int) { writer.write(value) }
+    func encode(_ value: Int8) { writer.write(value) }
+    func encode(_ value: Int16) { writer.write(value) }
+    func encode(_ value: Int32) { writer.write(value) }
+    func encode(_ value: Int64) { writer.write(value) }
+    func encode(_ value: UInt) { writer.write(value) }
+    func encode(_ value: UInt8) { writer.write(value) }
+    func encode(_ value: UInt16) { writer.write(value) }
+    func encode(_ value: UInt32) { writer.write(value) }
+    func encode(_ value: UInt64) { writer.write(value) }
+    func encode(_ value: some Encodable) throws { try value.encode(to: self) }
+}
+
+private struct JSONObjectSlot<Key: CodingKey>: KeyedEncodingContainerProtocol {
+    let writer: JSONWriter
+    let depth: Int
+    let codingPath: [any CodingKey]
+
+    private func member(_ key: Key) -> JSONWriter {
+        writer.beginMember(key.stringValue, depth: depth)
+        return writer
+    }
+
+    func encodeNil(forKey key: Key) { member(key).writeNull() }
+    func encode(_ value: Bool, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: String, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: Double, forKey key: Key) throws { try member(key).write(value, path: codingPath + [key]) }
+    func encode(_ value: Float, forKey key: Key) throws { try member(key).write(Double(value), path: codingPath + [key]) }
+    func encode(_ value: Int, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: Int8, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: Int16, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: Int32, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: Int64, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: UInt, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: UInt8, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: UInt16, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: UInt32, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: UInt64, forKey key: Key) { member(key).write(value) }
+    func encode(_ value: some Encodable, forKey key: Key) throws { try member(key).encode(value, path: codingPath) }
+
+    func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type, forKey key: Key) -> KeyedEncodingContainer<Nested> {
+        member(key).begin(slot: 0, depth: depth + 1, isObject: true)
+        return KeyedEncodingContainer(JSONObjectSlot<Nested>(writer: writer, depth: depth + 1, codingPath: codingPath + [key]))
+    }
+
+    func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
+        member(key).begin(slot: 0, depth: depth + 1, isObject: false)
+        return JSONArraySlot(writer: writer, depth: depth + 1, codingPath: codingPath + [key])
+    }
+
+    func superEncoder() -> any Encoder { preconditionFailure("no type of this program has a superclass that is encoded") }
+    func superEncoder(forKey key: Key) -> any Encoder { superEncoder() }
+}
+
+private struct JSONArraySlot: UnkeyedEncodingContainer {
+    let writer: JSONWriter
+    let depth: Int
+    let codingPath: [any CodingKey]
+
+    var count: Int { writer.count(depth: depth) }
+
+    private func element() -> JSONWriter {
+        writer.beginElement(depth: depth)
+        return writer
+    }
+
+    func encodeNil() { element().writeNull() }
+    func encode(_ value: Bool) { element().write(value) }
+    func encode(_ value: String) { element().write(value) }
+    func encode(_ value: Double) throws { try element().write(value, path: codingPath) }
+    func encode(_ value: Float) throws { try element().write(Double(value), path: codingPath) }
+    func encode(_ value: Int) { element().write(value) }
+    func encode(_ value: Int8) { element().write(value) }
+    func encode(_ value: Int16) { element().write(value) }
+    func encode(_ value: Int32) { element().write(value) }
+    func encode(_ value: Int64) { element().write(value) }
+    func encode(_ value: UInt) { element().write(value) }
+    func encode(_ value: UInt8) { element().write(value) }
+    func encode(_ value: UInt16) { element().write(value) }
+    func encode(_ value: UInt32) { element().write(value) }
+    func encode(_ value: UInt64) { element().write(value) }
+    func encode(_ value: some Encodable) throws { try element().encode(value, path: codingPath) }
+
+    func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) -> KeyedEncodingContainer<Nested> {
+        element().begin(slot: 0, depth: depth + 1, isObject: true)
+        return KeyedEncodingContainer(JSONObjectSlot<Nested>(writer: writer, depth: depth + 1, codingPath: codingPath))
+    }
+
+    func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer {
+        element().begin(slot: 0, depth: depth + 1, isObject: false)
+        return JSONArraySlot(writer: writer, depth: depth + 1, codingPath: codingPath)
+    }
+
+    func superEncoder() -> any Encoder { preconditionFailure("no type of this program has a superclass that is encoded") }
+}
