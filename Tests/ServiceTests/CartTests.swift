@@ -242,6 +242,20 @@ import Values
         }
     }
 
+    @Test func `a coupon is reserved as long as its cart lives, and once, however often its code is entered`() async throws {
+        try await withHouse { house in
+            let type = try await house.makeOffer(10)
+            try await house.makeCoupon("TEN", percent: 10)
+            let cart = try await house.fill(type, 1)
+            for _ in 0..<3 {
+                #expect(try await house.enter("ten", in: cart).json(Cart.self).totals?.discount.amount == 100)
+                #expect(try await house.coupon("TEN").reserved == 1)
+            }
+            let deadline = try await house.coupons.number("SELECT expires_at AS number FROM coupon_use WHERE state = 'reserved'")
+            #expect(deadline == cart.expiresAt.microseconds)
+        }
+    }
+
     @Test func `lines that change while a code is entered do not keep a discount for what is gone`() async throws {
         try await withHouse { house in
             let type = try await house.makeOffer(20) { $0.price = Money(1_000, .eur) }

@@ -196,6 +196,24 @@ import Values
         }
     }
 
+    @Test func `the order is there before anybody is asked for anything`() async throws {
+        try await withHouse { house in
+            let cart = try await house.fill(try await house.makeOffer(10))
+            try await house.makeCoupon("TEN", percent: 10)
+            _ = try await house.enter("TEN", in: cart)
+            let orders = Mutex<Set<Int64>>([])
+            for peer in [ServiceName.couponManager, .ticketManager, .paymentProcessing] {
+                house.intercept(peer) { request, next in
+                    let count = try await house.sales.number("SELECT COUNT(*) AS number FROM sales_order")
+                    orders.withLock { _ = $0.insert(count) }
+                    return try await next(request)
+                }
+            }
+            _ = try await house.checkOut(cart)
+            #expect(orders.withLock { $0 } == [1])
+        }
+    }
+
     @Test(arguments: [
         "sales.order-committed", "sales.hold-bound", "sales.payment-created", "sales.captured", "sales.fulfilled", "sales.paid",
     ])
@@ -309,6 +327,19 @@ import Values
             #expect(try await house.coupon("ONCE").redeemed == 0, "redeemed once the order is settled")
             try await house.reconcile()
             #expect(try await house.coupon("ONCE").redeemed == 1)
+        }
+    }
+
+    @Test func `a coupon that an account has used up is refused under any of its addresses`() async throws {
+        try await withHouse { house in
+            let type = try await house.makeOffer(10)
+            try await house.makeCoupon("ONCE", percent: 50, perBuyer: 1)
+            let account = TestCaller.user(UserID())
+            for (email, status) in [("ada@example.org", 201), ("lovelace@example.org", 422)] {
+                let cart = try await house.fill(type)
+                _ = try await house.enter("ONCE", in: cart)
+                #expect(try await house.askCheckout(cart, buyer: email, as: account).status == status)
+            }
         }
     }
 

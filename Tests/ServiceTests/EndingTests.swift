@@ -42,6 +42,25 @@ import Values
         }
     }
 
+    @Test(arguments: ["sales.order-committed", "sales.hold-bound", "sales.payment-created"])
+    func `a draft that a crash left expires when its time is over`(point: String) async throws {
+        let stage = Stage()
+        try await withFolder { folder in
+            let type = try await withHouse(stage: stage, folder: folder, faults: [.salesManager: "\(point)=fail:1"]) { house in
+                let type = try await house.makeOffer(1)
+                #expect(try await house.askCheckout(try await house.fill(type), card: Card.asksForConfirmation).status == 503)
+                return type
+            }
+            try await withHouse(stage: stage, folder: folder) { house in
+                try await house.sales.sql("UPDATE sales_order SET expires_at = 1")
+                try await house.reconcile()
+                #expect(try await house.sales.text("SELECT status AS text FROM sales_order") == "expired")
+                #expect(try await house.tickets.availability(of: type, stage.event).remaining == 1)
+                #expect(try await house.payments.number("SELECT COUNT(*) AS number FROM payment WHERE state <> 'closed'") == 0)
+            }
+        }
+    }
+
     @Test func `an expiry that finds the payment captured makes the order paid`() async throws {
         try await withHouse { house in
             let type = try await house.makeOffer(2)

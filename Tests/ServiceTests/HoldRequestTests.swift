@@ -124,6 +124,25 @@ import Values
         }
     }
 
+    @Test func `a key that comes twice in one batch makes one hold, and harms nobody else in it`() async throws {
+        let stage = Stage()
+        // While the first request is stalled, the others gather.
+        try await withTickets(stage: stage, faults: "tickets.hold(\(stage.event))=stall:0.05") { service, stage in
+            let pool = try await service.makePool(stage, 100)
+            let type = try await service.makeType(stage, [pool])
+            let other = service.behindAnotherDoor()
+            for round in 0..<3 {
+                let answers = try await service.atOnce(20) { index in
+                    let door = index == 11 ? other : service
+                    return try await door.askHold(stage.event, [(type, 1)], key: "\(round) \(index == 11 ? 10 : index)")
+                }
+                #expect(answers.statuses() == [201: 20])
+                #expect(Set(answers.map(\.text)).count == 19)
+                #expect(try await service.level(pool) == [Int64(round + 1) * 19, 0])
+            }
+        }
+    }
+
     @Test func `a key of another body or another route is refused`() async throws {
         try await withTickets { service, stage in
             let pool = try await service.makePool(stage, 5)

@@ -54,6 +54,16 @@ struct ServiceHarness<S: Microservice>: Sendable {
         try await call(method, target, as: caller, headers: headers, json: try JSON.text(of: body))
     }
 
+    /// The same service as another instance's callers reach it: each instance lets in one request with a key at a time.
+    func behindAnotherDoor() -> ServiceHarness {
+        ServiceHarness(
+            service: service, database: database,
+            responder: ServiceResponder(
+                service: S.name, endpoints: service.endpoints, verifier: IdentityVerifier { [tokens] in tokens.jwks },
+                logger: Logger(label: "door")),
+            peers: peers, tokens: tokens, folder: folder)
+    }
+
     /// Hands the service an event as its consumers get it.
     func deliver<Body: DomainEvent>(_ body: Body, of aggregate: String = "test", version: Int64 = 1, id: MessageID = MessageID())
         async throws
