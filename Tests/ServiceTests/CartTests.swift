@@ -391,9 +391,12 @@ import Values
             let type = try await house.makeOffer(50)
             let cart = try await house.makeCart()
             let (isRunning, maySucceed) = (Gate(), Gate())
+            let once = Once()
             house.intercept(.ticketManager) { request, next in
-                isRunning.open()
-                await maySucceed.pass()
+                if once.isFirst {
+                    isRunning.open()
+                    await maySucceed.pass()
+                }
                 return try await next(request)
             }
             async let first = house.add(type, 1, to: cart, key: "k")

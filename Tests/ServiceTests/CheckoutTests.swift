@@ -234,6 +234,7 @@ import Values
                     try await house.reconcile()
                     try await house.announce()
                 }
+                #expect(try await house.sales.text("SELECT status AS text FROM sales_order") == "paid")
                 // And the buyer, who repeats the request, sees it.
                 let bought = try await house.askCheckout(cart, key: "k").json(CheckoutAnswer.self)
                 #expect(bought.order.status == .paid && bought.order.tickets.count == 2)
@@ -361,6 +362,34 @@ import Values
                 #expect(try await house.sales.number("SELECT COUNT(*) AS number FROM sales_order WHERE status = 'canceled'") == 1)
                 #expect(try await house.payments.number("SELECT COUNT(*) AS number FROM payment") == 1)
                 #expect(try await house.tickets.availability(of: type, stage.event).remaining == 9)
+            }
+        }
+    }
+
+    @Test func `an order whose payment was begun does not vanish, though its coupon is lost meanwhile`() async throws {
+        let stage = Stage()
+        try await withFolder { folder in
+            let (cart, type) = try await withHouse(stage: stage, folder: folder, faults: [.salesManager: "sales.payment-created=fail:1"]) {
+                house in
+                let type = try await house.makeOffer(10)
+                try await house.makeCoupon("ONE", percent: 50, uses: 1)
+                let cart = try await house.fill(type)
+                _ = try await house.enter("ONE", in: cart)
+                #expect(try await house.askCheckout(cart).status == 503)
+                return (cart, type)
+            }
+            // Everything was down for long, and somebody else has the coupon's only use.
+            try await withHouse(stage: stage, folder: folder) { house in
+                try await house.sales.sql("UPDATE sales_order SET expires_at = 1")
+                try await house.coupons.sql("UPDATE coupon_use SET expires_at = 1")
+                #expect(try await house.enter("ONE", in: try await house.fill(type)).status == 200)
+                #expect(try await house.askCheckout(cart).status == 422)
+                for _ in 0..<2 {
+                    try await house.reconcile()
+                    try await house.announce()
+                }
+                #expect(try await house.sales.text("SELECT status AS text FROM sales_order") == "paid")
+                #expect(try await house.payments.number("SELECT captured AS number FROM payment WHERE state = 'closed'") == 500)
             }
         }
     }
