@@ -178,6 +178,40 @@ struct NotificationTests {
         }
     }
 
+    @Test func `who is given a ticket gets its code and the secret that leads to it, as long as it is theirs`() async throws {
+        try await withNotification { service in
+            func handOn(_ order: OrderFacts, to name: String, version: Int64) -> TicketTransferred {
+                world.state.withLock { state in
+                    state.tickets[order.id]![0].codeVersion = version
+                    var ticket = state.tickets[order.id]![0]
+                    state.tickets[order.id]![0].code = nil
+                    ticket.code = "TF1.\(name).\(version)"
+                    ticket.attendee = Attendee(name: name, email: "\(name)@example.org")
+                    return TicketTransferred(ticket: ticket, email: "\(name)@example.org", name: name, ticketToken: "secret/\(name)")
+                }
+            }
+            let order = world.sell()
+            let (first, second) = (handOn(order, to: "grace", version: 2), handOn(order, to: "linus", version: 3))
+            let void = world.sell()
+            let useless = handOn(void, to: "eve", version: 2)
+            world.void(void)
+            for transferred in [first, second, second, useless] { try await service.deliver(transferred) }
+            try await service.sendAll()
+            #expect(try await service.states() == ["ticket-transfer canceled", "ticket-transfer canceled", "ticket-transfer sent"])
+            let mail = try Eml(try #require(try service.mails().first))
+            #expect(mail.to == "linus@example.org" && mail.subject == "Your ticket for Concert" && mail.codes == ["TF1.linus.3"])
+            for part in [mail.text, mail.html] {
+                #expect(part.contains("linus") && part.contains("TF1.linus.3") && part.contains("Stadthalle"))
+                #expect(part.contains("https://tickets.example.org/api/v1/tickets/\(second.ticket.id)?token=secret%2Flinus"))
+                #expect(!part.contains(order.number) && !part.contains("Ada"), "nothing of who gave it")
+            }
+            let kept = try await service.database.read { tx in
+                try tx.rows("SELECT id FROM delivery WHERE details LIKE '%secret%' OR details LIKE '%TF1%'").count
+            }
+            #expect(kept == 0, "code and secret are forgotten once they are sent")
+        }
+    }
+
     // MARK: Failing
 
     @Test func `while a peer is down a mail waits, each time longer, and is given up after three days`() async throws {

@@ -54,6 +54,16 @@ struct ServiceHarness<S: Microservice>: Sendable {
         try await call(method, target, as: caller, headers: headers, json: try JSON.text(of: body))
     }
 
+    /// The same service as another instance's callers reach it: each instance lets in one request with a key at a time.
+    func behindAnotherDoor() -> ServiceHarness {
+        ServiceHarness(
+            service: service, database: database,
+            responder: ServiceResponder(
+                service: S.name, endpoints: service.endpoints, verifier: IdentityVerifier { [tokens] in tokens.jwks },
+                logger: Logger(label: "door")),
+            peers: peers, tokens: tokens, folder: folder)
+    }
+
     /// Hands the service an event as its consumers get it.
     func deliver<Body: DomainEvent>(_ body: Body, of aggregate: String = "test", version: Int64 = 1, id: MessageID = MessageID())
         async throws
@@ -131,38 +141,48 @@ func withService<S: Microservice, Result>(
     _ type: S.Type, settings: [AbsoluteConfigKey: ConfigValue] = [:], folder: String? = nil, faults: String = "",
     peers: (InProcessTransport) -> Void = { _ in }, _ body: (ServiceHarness<S>) async throws -> Result
 ) async throws -> Result {
-    let path = folder ?? NSTemporaryDirectory() + "ticketflow-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    defer { if folder == nil { try? FileManager.default.removeItem(atPath: path) } }
+    guard let folder else {
+        return try await withFolder { try await withService(type, settings: settings, folder: $0, faults: faults, peers: peers, body) }
+    }
     let transport = InProcessTransport()
     peers(transport)
-    let tokens = try await TestTokens()
-    let database = try Database.sqlite(name: S.name.description, path: "\(path)/\(S.name).sqlite")
-    var logger = Logger(label: S.name.description)
-    logger.logLevel = .critical
-    let environment = ServiceEnvironment(
-        database: database, outbox: Outbox(signal: Signal()),
-        configuration: ConfigReader(provider: InMemoryProvider(values: settings)), secrets: try Secrets(folder: "\(path)/secrets"),
-        faults: try Faults(faults), logger: logger, transport: transport,
-        ownToken: { try await tokens.token(.service(S.name)) ?? "" })
-    try await database.migrate([Outbox.migration, Idempotency.migration] + S.migrations)
-    let service = try S(environment)
-    try await service.prepare()
-    let responder = ServiceResponder(
-        service: S.name, endpoints: service.endpoints, verifier: IdentityVerifier { tokens.jwks }, logger: logger)
+    let harness = try await ServiceHarness<S>.open(folder, settings, faults: faults, transport, try await TestTokens())
     do {
-        let harness = ServiceHarness(
-            service: service, database: database, responder: responder, peers: transport, tokens: tokens, folder: path)
         let result = try await withThrowingTaskGroup(of: Void.self) { group in
-            for background in service.services { group.addTask { try await background.run() } }
+            for background in harness.service.services { group.addTask { try await background.run() } }
             defer { group.cancelAll() }
             return try await body(harness)
         }
-        try await database.close()
+        try await harness.database.close()
         return result
     } catch {
-        try await database.close()
+        try await harness.database.close()
         throw error
+    }
+}
+
+extension ServiceHarness {
+    /// A service on what is in the folder. Its jobs do not run by themselves.
+    static func open(
+        _ folder: String, _ settings: [AbsoluteConfigKey: ConfigValue], faults: String, _ transport: InProcessTransport,
+        _ tokens: TestTokens
+    ) async throws -> ServiceHarness {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let database = try Database.sqlite(name: S.name.description, path: "\(folder)/\(S.name).sqlite")
+        var logger = Logger(label: S.name.description)
+        logger.logLevel = .critical
+        let environment = ServiceEnvironment(
+            database: database, outbox: Outbox(signal: Signal()),
+            configuration: ConfigReader(provider: InMemoryProvider(values: settings)), secrets: try Secrets(folder: "\(folder)/secrets"),
+            faults: try Faults(faults), logger: logger, transport: transport,
+            ownToken: { try await tokens.token(.service(S.name)) ?? "" })
+        try await database.migrate([Outbox.migration, Idempotency.migration] + S.migrations)
+        let service = try S(environment)
+        try await service.prepare()
+        let responder = ServiceResponder(
+            service: S.name, endpoints: service.endpoints, verifier: IdentityVerifier { tokens.jwks }, logger: logger)
+        return ServiceHarness(
+            service: service, database: database, responder: responder, peers: transport, tokens: tokens, folder: folder)
     }
 }
 

@@ -104,8 +104,9 @@ private struct CounterService: Microservice {
     }
 
     @Test(arguments: [
-        ("", 400, ""), ("{", 400, ""), ("[]", 422, "body"), (#"{"amount":"x"}"#, 422, "amount"), ("{}", 422, "amount"),
-        (#"{"amount":1.5}"#, 400, ""), (#"{"amount":99999999999999999999}"#, 400, ""), (#"{"amount":null}"#, 422, "amount"),
+        ("", 400, ""), ("{", 400, ""), (#"{"amount":1,}"#, 400, ""), (#"{"amount":1,"x":"\ud800"}"#, 400, ""), ("[]", 422, "body"),
+        (#"{"amount":"x"}"#, 422, "amount"), ("{}", 422, "amount"),
+        (#"{"amount":1.5}"#, 422, "amount"), (#"{"amount":99999999999999999999}"#, 422, "amount"), (#"{"amount":null}"#, 422, "amount"),
         (#"{"amount":1,"notes":[{"at":"2027-02-30T00:00:00Z"}]}"#, 422, "notes[0].at"), (#"{"amount":1,"x":"\u0000"}"#, 400, ""),
     ])
     func `a body that is not what it should be is told what is wrong with it`(body: String, status: Int, field: String) async throws {

@@ -12,7 +12,7 @@ package struct Notification: Codable, Hashable, Sendable {
     }
 
     package var id: DeliveryID
-    /// `order-confirmation`, `order-ended`, `refund`, `verify-email`.
+    /// `order-confirmation`, `order-ended`, `refund`, `ticket-transfer`, `verify-email`.
     package var kind: String
     package var subject: String
     package var state: State

@@ -141,17 +141,6 @@ package struct TransferRequest: Codable, Sendable {
     }
 }
 
-/// The ticket under its new holder, and the secret that only they have.
-package struct TransferAnswer: Codable, Sendable {
-    package var ticket: Ticket
-    package var ticketToken: String
-
-    package init(ticket: Ticket, ticketToken: String) {
-        self.ticket = ticket
-        self.ticketToken = ticketToken
-    }
-}
-
 /// A public key for codes: Ed25519, 32 bytes in base64.
 package struct TicketKey: Codable, Hashable, Sendable {
     package var keyId: String

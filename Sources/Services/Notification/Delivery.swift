@@ -8,16 +8,18 @@ struct Delivery: Hashable, Sendable {
         case orderConfirmation = "order-confirmation"
         case orderEnded = "order-ended"
         case refund
+        case ticketTransfer = "ticket-transfer"
         case verifyEmail = "verify-email"
     }
 
-    /// What the kind needs to know beside the order.
+    /// What the kind needs to know beside the order. Forgotten once the mail is sent.
     struct Details: Codable, Hashable, Sendable {
         var reason: String?
         var amount: Money?
         var name: String?
-        /// Forgotten once the mail is sent.
         var token: String?
+        /// As its new holder has it.
+        var ticket: Ticket?
     }
 
     var id: DeliveryID
@@ -71,6 +73,15 @@ extension Delivery {
         self.init(
             .refund, of: refunded.order, about: "\(refunded.refundId)", subject: "Refund for your order \(refunded.order.number)",
             details: Details(reason: refunded.reason, amount: refunded.amount))
+    }
+
+    /// Each time a ticket is handed on, to whoever has it now. It is not told as of the order, which is another's.
+    init(_ transferred: TicketTransferred) {
+        let ticket = transferred.ticket
+        self.init(
+            id: DeliveryID(), kind: .ticketTransfer, subjectID: "\(ticket.id):\(ticket.codeVersion)", orderId: nil, userId: nil,
+            address: transferred.email, subject: "A ticket for you",
+            details: Details(name: transferred.name, token: transferred.ticketToken, ticket: ticket), createdAt: .now)
     }
 
     init(_ registered: UserRegistered) {

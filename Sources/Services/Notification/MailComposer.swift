@@ -27,6 +27,7 @@ struct MailComposer: Sendable {
         case .orderConfirmation: return try await confirmation(delivery)
         case .orderEnded: return try await ending(delivery)
         case .refund: return try await refund(delivery)
+        case .ticketTransfer: return try await transfer(delivery)
         }
     }
 
@@ -65,6 +66,23 @@ struct MailComposer: Sendable {
         let (order, event) = try await facts(id)
         return .mail(
             message(delivery, name: order.buyer.name, MailDocument.refund(of: amount, from: order, for: event, link: link(to: order))))
+    }
+
+    /// Only while the ticket is still theirs.
+    private func transfer(_ delivery: Delivery) async throws -> Composition {
+        guard let ticket = delivery.details.ticket, let token = delivery.details.token else { return .obsolete("the ticket is gone") }
+        let now = try await tickets.tickets(of: ticket.orderId).first { $0.id == ticket.id }
+        guard let now, now.status != .void, now.codeVersion == ticket.codeVersion else {
+            return .obsolete("the ticket is void, or was handed on")
+        }
+        let event = try await events.event(ticket.eventId)
+        let image = picture(of: ticket, number: 1)
+        let shown = MailDocument.ShownTicket(
+            title: ticket.ticketTypeName, attendee: ticket.attendee.name, code: ticket.code, imageID: image?.contentID)
+        let link = "\(publicURL)/api/v1/tickets/\(ticket.id)?token=\(token.percentEncoded())"
+        let name = delivery.details.name ?? ""
+        let document = MailDocument.transfer(to: name, of: shown, for: event, link: link)
+        return .mail(message(delivery, name: name, document, image.map { [$0] } ?? []))
     }
 
     private func facts(_ id: OrderID) async throws -> (order: OrderFacts, event: Event) {

@@ -58,6 +58,17 @@ extension MailDocument {
             ])
     }
 
+    static func transfer(to name: String, of ticket: ShownTicket, for event: Event, link: String) -> MailDocument {
+        MailDocument(
+            subject: "Your ticket for \(event.name)",
+            blocks: [
+                .paragraph("Hello \(name),"),
+                .paragraph("somebody handed this ticket on to you. It is yours alone now; show its code at the door."),
+                .heading(event.name), .lines(occasion(event)), .ticket(ticket), .link(label: "Your ticket", url: link),
+                .paragraph("Whoever has this link or the code has your ticket, so keep them to yourself."),
+            ])
+    }
+
     static func verification(name: String, token: String, publicURL: String) -> MailDocument {
         MailDocument(
             subject: "Confirm your e-mail address",

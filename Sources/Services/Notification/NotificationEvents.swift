@@ -17,6 +17,7 @@ struct NotificationEvents {
                     .on(OrderPaid.self) { envelope in try await record(Delivery(envelope.body), envelope.id) },
                     .on(OrderEnded.self) { envelope in try await record(Delivery(envelope.body), envelope.id) },
                     .on(OrderRefunded.self) { envelope in try await record(Delivery(envelope.body), envelope.id) },
+                    .on(TicketTransferred.self) { envelope in try await record(Delivery(envelope.body), envelope.id) },
                     .on(UserRegistered.self) { envelope in try await record(Delivery(envelope.body), envelope.id) },
                 ])
         ]

@@ -3,7 +3,8 @@ import Storage
 enum NotificationMigrations {
     static let all = [deliveries]
 
-    /// One row for each mail. `subject_id` is what it is about: an order, a refund, a user.
+    /// One row for each mail. `subject_id` is what it is about: an order, a refund, a ticket with its
+    /// code's version, a user.
     private static let deliveries = Migration(
         "0001-deliveries",
         """

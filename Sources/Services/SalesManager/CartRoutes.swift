@@ -70,12 +70,12 @@ struct CartRoutes: Sendable {
         let id = try authorized(call)
         let body = try call.body(CartLineChange.self)
         try CartRoutes.validate(body.quantity, 0...1_000)
-        return try await filling.set(try call.id("lineId"), body.quantity, in: id, key: call.requestID)
+        return try await filling.set(try call.id("lineId"), body.quantity, in: id)
     }
 
     @Sendable private func removeLine(_ call: Call) async throws -> Reply {
         let id = try authorized(call)
-        return try await filling.set(try call.id("lineId"), 0, in: id, key: call.requestID)
+        return try await filling.set(try call.id("lineId"), 0, in: id)
     }
 
     @Sendable private func setCoupon(_ call: Call) async throws -> Reply {

@@ -38,7 +38,8 @@ struct Checkout: Sendable {
             at: "/api/v1/orders/\(order.id)")
     }
 
-    /// Binds the coupon's use to order and buyer. Where the buyer has used it up, the order never was, and the cart goes on without the coupon.
+    /// Binds the coupon's use to order and buyer. Where the buyer has used it up, the order never was, and the cart goes on without the
+    /// coupon. A use that was bound is the order's as long as its time lasts, so no order vanishes whose payment was begun.
     private func bindCoupon(of order: OrderRecord) async throws {
         guard order.status == .draft, let use = order.couponUseID else { return }
         let (id, cartID) = (order.id, order.cartID)
@@ -46,7 +47,7 @@ struct Checkout: Sendable {
             _ = try await coupons.bind(use, order.couponBinding(margin: configuration.holdMargin))
         } catch let problem as Problem where problem.status == 409 || problem.status == 422 {
             try await database.write { tx in
-                guard let order = try OrderStore.lock(id, in: tx), order.status == .draft else { return }
+                guard let order = try OrderStore.lock(id, in: tx), order.status == .draft, try tx.now < order.expiresAt else { return }
                 try OrderStore.delete(id, in: tx)
                 try CartStore.setState(.open, of: cartID, in: tx)
                 try CartStore.setCoupon(nil, discounts: [:], of: cartID, in: tx)

@@ -68,14 +68,17 @@ struct OrderRoutes: Sendable {
                 // Canceling is not refunding: the tickets are void, the money stays until it is refunded.
                 try await refunds.refundAll(order.id, nil, cause: "canceled")
             } else {
-                let policy = try await database.read { tx in try EventStore.refundPolicy(order.eventID, in: tx) }
-                guard let policy, Instant.now < policy.until else {
+                let (policy, now) = try await database.read { tx in
+                    (try EventStore.refundPolicy(order.eventID, in: tx), try tx.now)
+                }
+                guard let policy, now < policy.until else {
                     throw Problem.conflict(
                         "not-refundable", "This order cannot be canceled by its buyer",
                         "The event has no refund policy, or its time is over.")
                 }
+                let cause = try await refunds.untriedCause("buyer-canceled", of: order.id)
                 try await refunds.refundAll(
-                    order.id, order.payment, cause: "buyer-canceled", withoutFees: !policy.feesRefunded, insist: false)
+                    order.id, order.payment, cause: cause, withoutFees: !policy.feesRefunded, insist: false)
             }
             try await purchase.cancelPaid(order.id, actor: call.principal ?? "link", reason: "canceled")
         } else {

@@ -6,7 +6,7 @@ import ServiceKit
 /// ```
 /// draft -> awaitingPayment -> paid -> canceled
 /// draft | awaitingPayment -> expired | canceled
-/// expired | canceled -> paid      a capture that comes late decides by fulfilment
+/// expired -> paid      a capture that comes late decides by fulfilment; one for a canceled order goes back
 /// ```
 extension OrderStatus {
     func next(_ target: OrderStatus) throws(IllegalTransition) -> OrderStatus {

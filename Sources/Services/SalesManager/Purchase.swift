@@ -28,12 +28,20 @@ struct Purchase: Sendable {
         guard order.status == .draft else { return order }
         let id = order.id
         // The hold obeys the order from here on; the payment is made only after.
+        let hold: Hold
         do {
-            _ = try await tickets.bind(
+            hold = try await tickets.bind(
                 order.holdID, HoldBinding(orderId: id, expiresAt: order.expiresAt + configuration.holdMargin))
         } catch let problem as Problem where problem.status == 409 {
             try await end(id, as: .expired, reason: "expired")
             throw problem
+        }
+        guard order.isCovered(by: hold) else {
+            // A change of the cart was made at TicketManager and not yet here when the cart was checked out. Nobody could get these
+            // tickets, so nobody pays for them.
+            try await refuseAndEnd(order, .canceled, nil)
+            throw Problem.conflict(
+                "cart-changed", "The cart was changed while it was checked out", "Nothing was charged; start a new cart.")
         }
         guard let choice = order.choice else { return try await fulfil(order, payment: nil) }
         try await faults.point("sales.hold-bound")
@@ -45,7 +53,7 @@ struct Purchase: Sendable {
                     buyerEmail: order.buyer.email, choice: choice, expiresAt: order.expiresAt))
         } catch let problem as Problem where problem.status == 422 {
             // A provider that is not offered: nothing was begun, and the buyer may choose another way with another cart.
-            try await end(id, as: .canceled, reason: "canceled")
+            try await refuseAndEnd(order, .canceled, nil)
             throw problem
         }
         try await faults.point("sales.payment-created")
@@ -73,7 +81,26 @@ struct Purchase: Sendable {
             return order
         }
         try await refunds.follow(payment, of: now)
+        try await followDisputes(of: now)
         return now
+    }
+
+    /// While money is disputed, and when it is lost, its tickets open no door. Looks at the newest that is known of the payment, for
+    /// messages overtake each other.
+    private func followDisputes(of order: OrderRecord) async throws {
+        guard order.payment?.disputes?.isEmpty == false else { return }
+        var followed: Payment?
+        while let payment = try await find(order.id).payment, payment.version != followed?.version {
+            for dispute in payment.disputes ?? [] {
+                switch dispute.state {
+                case .opened, .lost:
+                    try await tickets.block(
+                        "\(dispute.id)", TicketBlock(orderId: order.id, unitIds: order.units.map(\.id), reason: "dispute", insist: true))
+                case .won: try await tickets.unblock("\(dispute.id)")
+                }
+            }
+            followed = payment
+        }
     }
 
     /// Asks TicketManager, whose first word is permanent, and does what follows from it.
@@ -134,10 +161,8 @@ struct Purchase: Sendable {
             return (order, isCanceled)
         }
         try await faults.point("sales.paid")
-        if isCanceled {
-            if let payment { try await giveBack(order, payment, cause: "event-canceled") }
-            return order
-        }
+        // Also where nothing was paid: its tickets were issued.
+        if isCanceled { try await giveBack(order, payment, cause: "event-canceled") }
         return order
     }
 
@@ -220,10 +245,41 @@ struct Purchase: Sendable {
         try await end(order.id, as: reason == .expired ? .expired : .canceled, reason: reason.rawValue, payment: payment)
     }
 
-    /// All that was captured and not refunded yet, once for each cause.
-    private func giveBack(_ order: OrderRecord, _ payment: Payment, cause: String) async throws {
+    /// What an order that ended otherwise than paid still has, because something stopped in between: money, a payment that is yet to
+    /// be made, tickets.
+    func clear(_ order: OrderRecord) async throws {
+        var payment = order.choice == nil ? nil : try await payments.payment(of: order.id)
+        if payment?.state == .open { payment = try await payments.close(order.id, .canceled) }
+        if let payment, payment.state == .captured {
+            try await paymentChanged(order.id, payment)
+        } else if try await tickets.tickets(of: order.id).contains(where: { $0.status != .void }) {
+            try await refunds.refundAll(order.id, payment, cause: order.status.rawValue)
+        }
+        if let use = order.couponUseID { try await coupons.release(use) }
+        try await database.write { tx in
+            guard let now = try OrderStore.lock(order.id, in: tx), now.status == order.status else { return }
+            try OrderStore.setSettled(order.id, in: tx)
+        }
+    }
+
+    /// All that was captured and not refunded yet, once for each cause, and all tickets.
+    private func giveBack(_ order: OrderRecord, _ payment: Payment?, cause: String) async throws {
         try await refunds.refundAll(order.id, payment, cause: cause)
-        try await payments.settle(order.id, .refunded)
+        if payment?.state == .captured { try await payments.settle(order.id, .refunded) }
         try await database.write { tx in try OrderStore.setSettled(order.id, in: tx) }
+    }
+}
+
+extension OrderRecord {
+    /// Whether the hold has what was ordered, at the prices that were shown, and nothing else.
+    fileprivate func isCovered(by hold: Hold) -> Bool {
+        let ordered = lines.map { HeldLine(type: $0.ticketTypeId, quantity: $0.quantity, price: $0.unitPrice) }
+        return Set(ordered) == Set(hold.lines.map { HeldLine(type: $0.ticketTypeId, quantity: $0.quantity, price: $0.price) })
+    }
+
+    private struct HeldLine: Hashable {
+        let type: TicketTypeID
+        let quantity: Int64
+        let price: Money
     }
 }

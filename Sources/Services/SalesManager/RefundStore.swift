@@ -22,6 +22,11 @@ struct RefundRecord: Sendable {
     var createdAt: Instant
     var shares: [Share]
 
+    /// What is over stays as it is, but for money that went back after all.
+    func mayBecome(_ new: RefundState) -> Bool {
+        status == .requested || status == .submitted || (status == .failed && new == .succeeded)
+    }
+
     /// What its tickets are blocked by meanwhile.
     var blockID: String { "refund-\(orderID)-\(cause)" }
 }

@@ -33,14 +33,23 @@ struct Refunds: Sendable {
 
     /// All that was captured and is not given back yet, and voids all tickets.
     func refundAll(_ id: OrderID, _ payment: Payment?, cause: String, withoutFees: Bool = false, insist: Bool = true) async throws {
-        try await database.write { tx in
-            guard let order = try OrderStore.lock(id, in: tx), try RefundStore.find(id, cause, in: tx) == nil else { return }
+        let isThere = try await database.write { tx -> Bool in
+            guard let order = try OrderStore.lock(id, in: tx) else { throw Problem.notFound("order") }
+            if try RefundStore.find(id, cause, in: tx) != nil { return true }
             let plan = RefundPlan(order: order, refunded: try RefundStore.refunded(of: id, in: tx))
             let captured = payment?.captured.amount ?? 0
             let refund = plan.everything(captured: captured, withoutFees: withoutFees, cause: cause, insist: insist, at: try tx.now)
-            _ = try RefundStore.insert(refund, in: tx)
+            // Where another refund gives everything back, there is nothing to do once more.
+            guard refund.shares.contains(where: { $0.amount > 0 || plan.refunded[$0.unit] == nil }) else { return false }
+            return try RefundStore.insert(refund, in: tx)
         }
-        _ = try await advance(id, cause, isFirst: true)
+        if isThere { try await advance(id, cause, isFirst: true) }
+    }
+
+    /// A cause that stands for a new try where an earlier one was withdrawn, such as for a ticket whose holder was inside then.
+    func untriedCause(_ cause: String, of id: OrderID) async throws -> String {
+        let withdrawn = try await database.read { tx in try RefundStore.refunds(of: id, in: tx).count { $0.status == .canceled } }
+        return withdrawn == 0 ? cause : "\(cause):\(withdrawn + 1)"
     }
 
     /// Takes a refund as far as it goes now.
@@ -63,16 +72,17 @@ struct Refunds: Sendable {
             }
         }
         try await faults.point("sales.tickets-blocked")
-        guard let refundID = refund.id else { return try await finish(refund, .succeeded) }
-        return try await finish(refund, try await payments.submitRefund(refundID).status)
+        guard let refundID = refund.id else { return try await finish(refund, .succeeded, of: order) }
+        return try await finish(refund, try await payments.submitRefund(refundID).status, of: order)
     }
 
     /// What Payments says of refunds that are on their way.
     func follow(_ payment: Payment, of order: OrderRecord) async throws {
         for told in payment.refunds where told.status == .succeeded || told.status == .failed {
             let refund = try await database.read { tx in try RefundStore.find(order.id, told.cause, in: tx) }
-            guard let refund, refund.status == .submitted || (refund.status == .requested && refund.id == told.id) else { continue }
-            _ = try await finish(refund, told.status)
+            // Money that went back went back, also where it had failed before.
+            guard let refund, refund.mayBecome(told.status), refund.status != .requested || refund.id == told.id else { continue }
+            _ = try await finish(refund, told.status, of: order)
         }
     }
 
@@ -90,9 +100,15 @@ struct Refunds: Sendable {
         }
     }
 
-    private func finish(_ refund: RefundRecord, _ status: RefundState) async throws -> RefundRecord {
+    private func finish(_ refund: RefundRecord, _ status: RefundState, of order: OrderRecord) async throws -> RefundRecord {
         switch status {
-        case .succeeded: if refund.shares.contains(where: \.voidsTicket) { try await tickets.void(refund.blockID) }
+        case .succeeded:
+            let voided = Set(refund.shares.filter(\.voidsTicket).map(\.unit))
+            if !voided.isEmpty { try await tickets.void(refund.blockID) }
+            // What was to be paid later, at the door, is for nothing now, and must not be taken any more.
+            if order.payment?.state == .open, order.units.allSatisfy({ $0.refunded || voided.contains($0.id) }) {
+                _ = try await payments.close(order.id, .canceled)
+            }
         case .failed, .canceled: if refund.shares.contains(where: \.voidsTicket) { try await tickets.unblock(refund.blockID) }
         case .requested, .submitted: break
         }
@@ -103,7 +119,7 @@ struct Refunds: Sendable {
             guard var refund = try RefundStore.find(refund.orderID, refund.cause, in: tx),
                 var order = try OrderStore.lock(refund.orderID, in: tx)
             else { throw Problem.notFound("refund") }
-            guard refund.status == .requested || refund.status == .submitted else { return refund }
+            guard refund.mayBecome(status) else { return refund }
             refund.status = status
             try RefundStore.setStatus(status, of: refund, in: tx)
             guard status == .succeeded else { return refund }
@@ -142,7 +158,7 @@ struct RefundPlan: Sendable {
         if let wanted = request.units {
             units = order.units.filter { wanted.contains($0.id) }
             guard !wanted.isEmpty, units.count == Set(wanted).count else { throw Problem.invalid("units", "must be units of this order") }
-            guard units.allSatisfy({ !$0.refunded && (left($0) > 0 || $0.total == 0) }) else {
+            guard units.allSatisfy({ left($0) > 0 || ($0.total == 0 && !$0.refunded) }) else {
                 throw Problem.conflict("already-refunded", "A unit is refunded already", "Leave it out.")
             }
         } else {
@@ -157,10 +173,10 @@ struct RefundPlan: Sendable {
                 "exceeds-refundable", "That is more than can be refunded", "\(Money(available, currency)) are left of what was paid.")
         }
         // A part of the money alone leaves the tickets as they are.
-        let isForTickets = request.units != nil || request.amount == nil
+        let isForTickets = request.units != nil || request.amount == nil || amount == available
         let amounts = apportion(amount, by: units.map(left))
         let shares = zip(units, amounts).map { unit, share in
-            RefundRecord.Share(unit: unit.id, amount: share, voidsTicket: isForTickets || share == left(unit))
+            RefundRecord.Share(unit: unit.id, amount: share, voidsTicket: isForTickets)
         }
         return RefundRecord(
             orderID: order.id, cause: cause, status: .requested, amount: amount, reason: request.reason,

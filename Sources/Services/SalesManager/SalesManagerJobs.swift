@@ -11,6 +11,8 @@ struct Reconciler: Sendable {
     private static let batch = 100
     /// How long something that was looked at is left alone.
     private static let pause = TimeSpan.seconds(5)
+    /// The same for what only a person can bring further.
+    private static let longPause = TimeSpan.hours(1)
 
     let database: Database
     let purchase: Purchase
@@ -19,24 +21,27 @@ struct Reconciler: Sendable {
     let coupons: CouponManagerClient
     let logger: Logger
 
+    /// One turn looks at all that was due when it began, however many there are.
     @Sendable func orders() async throws {
-        let due = try await database.read { tx in try OrderStore.due(at: try tx.now, limit: Reconciler.batch, in: tx) }
-        for id in due {
-            // Put off first, so that one that cannot be brought further does not stand in the way of others.
-            try await database.write { tx in try OrderStore.lookAgain(id, at: try tx.now + Reconciler.pause, in: tx) }
-            await attempt("an order could not be brought further", "\(id)") { try await look(at: try await purchase.find(id)) }
+        let begin = try await database.read { tx in try tx.now }
+        while !Task.isCancelled {
+            let due = try await database.read { tx in try OrderStore.due(at: begin, limit: Reconciler.batch, in: tx) }
+            if due.isEmpty { return }
+            for id in due {
+                // Put off first, so that one that cannot be brought further does not stand in the way of others.
+                try await database.write { tx in try OrderStore.lookAgain(id, at: try tx.now + Reconciler.pause, in: tx) }
+                await attempt("an order could not be brought further", "\(id)") { try await look(at: try await purchase.find(id), begin) }
+            }
         }
     }
 
-    private func look(at order: OrderRecord) async throws {
+    private func look(at order: OrderRecord, _ now: Instant) async throws {
         switch order.status {
         case .draft, .awaitingPayment:
-            if order.expiresAt <= .now {
+            if order.expiresAt <= now {
                 try await purchase.close(order, .expired)
             } else if order.status == .draft {
-                if let use = order.couponUseID {
-                    _ = try? await coupons.bind(use, order.couponBinding(margin: purchase.configuration.holdMargin))
-                }
+                guard try await bindCoupon(of: order) else { return try await purchase.close(order, .canceled) }
                 _ = try await purchase.advance(order)
             } else if let payment = try await payments.payment(of: order.id) {
                 try await purchase.paymentChanged(order.id, payment)
@@ -44,23 +49,35 @@ struct Reconciler: Sendable {
         case .paid:
             let payment = order.choice == nil ? nil : try await payments.payment(of: order.id)
             try await purchase.settle(order, payment)
+            if payment?.state == .open {
+                // To be paid at the door. Payments tells when that is done; until then there is no hurry.
+                try await database.write { tx in try OrderStore.lookAgain(order.id, at: try tx.now + Reconciler.longPause, in: tx) }
+            }
         case .expired, .canceled:
-            if order.choice != nil, let payment = try await payments.payment(of: order.id), payment.state == .captured {
-                try await purchase.paymentChanged(order.id, payment)
-            }
-            if let use = order.couponUseID { try await coupons.release(use) }
-            try await database.write { tx in
-                guard let now = try OrderStore.lock(order.id, in: tx), now.status == order.status else { return }
-                try OrderStore.setSettled(order.id, in: tx)
-            }
+            try await purchase.clear(order)
+        }
+    }
+
+    /// False where the buyer has used the coupon up: an order whose payment was not begun is not made at that price.
+    private func bindCoupon(of order: OrderRecord) async throws -> Bool {
+        guard let use = order.couponUseID else { return true }
+        do {
+            _ = try await coupons.bind(use, order.couponBinding(margin: purchase.configuration.holdMargin))
+            return true
+        } catch let problem as Problem where problem.status == 409 || problem.status == 422 {
+            return false
         }
     }
 
     @Sendable func openRefunds() async throws {
-        let due = try await database.read { tx in try RefundStore.due(at: try tx.now, limit: Reconciler.batch, in: tx) }
-        for (order, cause) in due {
-            try await database.write { tx in try RefundStore.lookAgain(order, cause, at: try tx.now + Reconciler.pause, in: tx) }
-            await attempt("a refund could not be brought further", "\(order) \(cause)") { try await refunds.advance(order, cause) }
+        let begin = try await database.read { tx in try tx.now }
+        while !Task.isCancelled {
+            let due = try await database.read { tx in try RefundStore.due(at: begin, limit: Reconciler.batch, in: tx) }
+            if due.isEmpty { return }
+            for (order, cause) in due {
+                try await database.write { tx in try RefundStore.lookAgain(order, cause, at: try tx.now + Reconciler.pause, in: tx) }
+                await attempt("a refund could not be brought further", "\(order) \(cause)") { try await refunds.advance(order, cause) }
+            }
         }
     }
 
@@ -70,16 +87,26 @@ struct Reconciler: Sendable {
             try tx.rows("SELECT id FROM event WHERE is_refunding = TRUE ORDER BY id LIMIT \(Reconciler.batch)").map { try $0["id"] }
         }
         for event in events {
-            let orders = try await database.read { tx in
-                try OrderStore.list(
-                    where: "event_id = \(event) AND status IN ('draft', 'awaitingPayment', 'paid')", before: nil, limit: Reconciler.batch,
-                    in: tx)
+            // Through all of them, so that those which cannot be refunded yet do not stand in the way of others.
+            var last: OrderID?
+            while !Task.isCancelled {
+                let orders = try await database.read { [last] tx in
+                    try OrderStore.list(
+                        where: "event_id = \(event) AND status IN ('draft', 'awaitingPayment', 'paid')", before: last,
+                        limit: Reconciler.batch, in: tx)
+                }
+                for order in orders {
+                    await attempt("an order of a canceled event could not be refunded", "\(order.id)") { try await refund(order) }
+                }
+                if orders.isEmpty { break }
+                last = orders.last?.id
             }
-            for order in orders {
-                await attempt("an order of a canceled event could not be refunded", "\(order.id)") { try await refund(order) }
-            }
-            if orders.isEmpty {
-                try await database.write { tx in _ = try tx.execute("UPDATE event SET is_refunding = FALSE WHERE id = \(event)") }
+            try await database.write { tx in
+                _ = try tx.execute(
+                    """
+                    UPDATE event SET is_refunding = FALSE WHERE id = \(event) AND NOT EXISTS
+                        (SELECT 1 FROM sales_order WHERE event_id = \(event) AND status IN ('draft', 'awaitingPayment', 'paid'))
+                    """)
             }
         }
     }

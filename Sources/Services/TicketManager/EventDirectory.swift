@@ -4,15 +4,17 @@ import Storage
 import Synchronization
 import Values
 
-/// What TicketManager has to know of an event, none of which ever changes.
+/// What TicketManager has to know of an event. None of it ever changes, but that a draft is published.
 struct EventFacts: Sendable {
     let id: EventID
     let organizerID: OrganizerID
     let currency: Currency
     let timeZone: String
+    /// A draft does not exist for anybody but its organizer's staff, and nothing of it is sold.
+    let isPublic: Bool
 }
 
-/// Asks EventManager once about each event, and then knows.
+/// Asks EventManager once about each event that is public, and then knows; about a draft each time.
 final class EventDirectory: Sendable {
     private static let largestCache = 10_000
 
@@ -28,7 +30,9 @@ final class EventDirectory: Sendable {
     /// `Problem` 404 where there is no such event.
     func facts(_ id: EventID) async throws -> EventFacts {
         if let facts = known.withLock({ $0[id] }) { return facts }
-        let facts = if let stored = try await stored(id) { stored } else { try await fetch(id) }
+        let stored = try await stored(id)
+        let facts = if let stored, stored.isPublic { stored } else { try await fetch(id, isStored: stored != nil) }
+        guard facts.isPublic else { return facts }
         known.withLock { known in
             if known.count >= EventDirectory.largestCache { known.removeAll() }
             known[id] = facts
@@ -38,23 +42,29 @@ final class EventDirectory: Sendable {
 
     private func stored(_ id: EventID) async throws -> EventFacts? {
         try await database.read { tx in
-            try tx.row("SELECT organizer_id, currency, time_zone FROM event WHERE id = \(id)").map { row in
+            try tx.row("SELECT organizer_id, currency, time_zone, is_public FROM event WHERE id = \(id)").map { row in
                 EventFacts(
-                    id: id, organizerID: try row["organizer_id"], currency: try row["currency"], timeZone: try row["time_zone"])
+                    id: id, organizerID: try row["organizer_id"], currency: try row["currency"], timeZone: try row["time_zone"],
+                    isPublic: try row["is_public"])
             }
         }
     }
 
-    private func fetch(_ id: EventID) async throws -> EventFacts {
+    private func fetch(_ id: EventID, isStored: Bool) async throws -> EventFacts {
         let event = try await eventManager.event(id)
-        try await database.write { tx in
-            _ = try tx.execute(
-                """
-                INSERT INTO event (id, organizer_id, currency, time_zone)
-                VALUES (\(id), \(event.organizerId), \(event.currency), \(event.timeZone)) ON CONFLICT DO NOTHING
-                """)
+        let isPublic = event.state != .draft
+        if isPublic || !isStored {
+            try await database.write { tx in
+                _ = try tx.execute(
+                    """
+                    INSERT INTO event (id, organizer_id, currency, time_zone, is_public)
+                    VALUES (\(id), \(event.organizerId), \(event.currency), \(event.timeZone), \(isPublic))
+                    ON CONFLICT (id) DO UPDATE SET is_public = (event.is_public OR excluded.is_public)
+                    """)
+            }
         }
-        return EventFacts(id: id, organizerID: event.organizerId, currency: event.currency, timeZone: event.timeZone)
+        return EventFacts(
+            id: id, organizerID: event.organizerId, currency: event.currency, timeZone: event.timeZone, isPublic: isPublic)
     }
 }
 
@@ -70,10 +80,17 @@ struct Staff: Sendable {
         return facts
     }
 
-    /// Whether the caller is staff of the event's organizer at all.
-    func includes(_ identity: Identity, of event: EventID) async throws -> Bool {
+    /// `Problem` 404 for a draft, unless the caller is staff of its organizer.
+    func requireKnown(_ event: EventID, to identity: Identity, what: String = "event") async throws {
+        if try await events.facts(event).isPublic { return }
+        guard try await includes(identity, of: event) else { throw Problem.notFound(what) }
+    }
+
+    /// Whether the caller is staff of the event's organizer, in any role or in one that covers `needed`.
+    func includes(_ identity: Identity, of event: EventID, as needed: Role? = nil) async throws -> Bool {
         guard let user = identity.user else { return false }
         if user.isAdmin { return true }
-        return try await authentication.role(of: user.id, in: try await events.facts(event).organizerID) != nil
+        guard let role = try await authentication.role(of: user.id, in: try await events.facts(event).organizerID) else { return false }
+        return needed.map(role.covers) ?? true
     }
 }

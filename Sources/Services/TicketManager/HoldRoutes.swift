@@ -7,6 +7,7 @@ import Values
 /// Holds, for SalesManager.
 struct HoldRoutes: Sendable {
     let database: Database
+    let events: EventDirectory
     let desk: HoldDesk
     let configuration: TicketManagerConfiguration
 
@@ -28,6 +29,7 @@ struct HoldRoutes: Sendable {
         validation.check(request.lines.allSatisfy { (1...1_000).contains($0.quantity) }, "lines.quantity", "must be from 1 to 1,000")
         validation.check(request.ttlSeconds.map { (1...3_600).contains($0) } ?? true, "ttlSeconds", "must be from 1 to 3,600")
         try validation.end()
+        guard try await events.facts(request.eventId).isPublic else { throw Problem.notFound("event") }
         return try await desk.decide(HoldQuestion(request: request, key: try call.idempotencyKey(), id: HoldID()))
     }
 

@@ -170,5 +170,7 @@ enum TicketManagerMigrations {
             );
             CREATE INDEX history_subject ON history (subject_id, id);
             """),
+        // What is not known to be public is asked again.
+        Migration("0004-drafts", "ALTER TABLE event ADD COLUMN is_public BOOLEAN NOT NULL DEFAULT FALSE;"),
     ]
 }

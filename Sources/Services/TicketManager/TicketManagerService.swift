@@ -32,7 +32,7 @@ package struct TicketManagerService: Microservice {
         desk = HoldDesk(database: database, holdTime: configuration.holdTime, faults: environment.faults)
         pools = PoolRoutes(database: database, staff: staff)
         ticketTypes = TicketTypeRoutes(database: database, outbox: environment.outbox, staff: staff)
-        holds = HoldRoutes(database: database, desk: desk, configuration: configuration)
+        holds = HoldRoutes(database: database, events: events, desk: desk, configuration: configuration)
         fulfilments = FulfilmentRoutes(database: database, signer: signer, faults: environment.faults)
         blocks = BlockRoutes(database: database, events: events)
         tickets = TicketRoutes(

@@ -61,6 +61,9 @@ struct TicketRoutes: Sendable {
         let code = try signer.code(for: id, of: ticket.eventId, version: ticket.codeVersion)
         ticket.code = code
         let changed = ticket
+        // Who gives it away learns neither the code nor the secret.
+        ticket.code = nil
+        let shown = ticket
         let token = holderSecret.token(for: "\(id)", version: changed.codeVersion)
         return try await database.write { tx in
             guard try TicketStore.transfer(changed, code: code, from: version, in: tx) else {
@@ -71,18 +74,22 @@ struct TicketRoutes: Sendable {
             try outbox.append(
                 TicketTransferred(ticket: changed, email: body.email, name: body.name, ticketToken: token), of: "\(id)",
                 version: changed.codeVersion, in: tx)
-            return try .ok(TransferAnswer(ticket: changed, ticketToken: token))
+            return try .ok(shown)
         }
     }
 
-    /// The ticket as the caller may see it: its holder by the ticket's secret, the order's buyer as long as it is theirs, and staff.
+    /// The ticket as the caller may see it: its holder by the ticket's secret, the order's buyer as long as it is theirs, and staff
+    /// who work at the door. These look at it, but only who holds it gives it away.
     private func authorized(_ id: TicketID, _ call: Call) async throws -> TicketRecord {
         guard var record = try await database.read({ tx in try TicketStore.find(id, in: tx) }) else { throw Problem.notFound("ticket") }
-        if record.isTransferred, holderSecret.accepts(call.headers[.ticketToken], for: "\(id)", version: record.ticket.codeVersion) {
+        let isReading = call.route.method == .get
+        // The link of a mail carries it as `token`.
+        let token = call.headers[.ticketToken] ?? (isReading ? call.query("token") : nil)
+        if record.isTransferred, holderSecret.accepts(token, for: "\(id)", version: record.ticket.codeVersion) {
             record.ticket.code = record.code
             return record
         }
-        if try await staff.includes(call.identity, of: record.ticket.eventId) { return record }
+        if isReading, try await staff.includes(call.identity, of: record.ticket.eventId, as: .door) { return record }
         let user = call.identity.user
         let access = try await sales.access(
             record.ticket.orderId,
@@ -90,7 +97,7 @@ struct TicketRoutes: Sendable {
                 orderToken: call.headers[.orderToken], userId: user?.id,
                 verifiedEmail: user?.isEmailVerified == true ? user?.email : nil))
         guard access.isBuyer else { throw Problem.notFound("ticket") }
-        if call.route.method != .get, record.isTransferred { throw Problem.notFound("ticket") }
+        if !isReading, record.isTransferred { throw Problem.notFound("ticket") }
         return record
     }
 }

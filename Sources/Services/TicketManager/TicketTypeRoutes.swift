@@ -29,8 +29,7 @@ struct TicketTypeRoutes: Sendable {
     /// Hidden ones and access codes are for staff.
     @Sendable private func list(_ call: Call) async throws -> Reply {
         let event: EventID = try call.id("id")
-        // Also says that there is no such event.
-        _ = try await staff.events.facts(event)
+        try await staff.requireKnown(event, to: call.identity)
         let isStaff = try await staff.includes(call.identity, of: event)
         let types = try await database.read { tx in try InventoryStore.ticketTypes(of: event, in: tx) }
         let shown = isStaff ? types : types.filter { !$0.hidden && !$0.archived }.map(\.public)
@@ -40,6 +39,7 @@ struct TicketTypeRoutes: Sendable {
     @Sendable private func show(_ call: Call) async throws -> Reply {
         let type = try await find(try call.id("id"))
         if try await staff.includes(call.identity, of: type.eventId) { return try .ok(type, etag: "\"\(type.version)\"") }
+        try await staff.requireKnown(type.eventId, to: call.identity, what: "ticket type")
         guard !type.hidden, !type.archived else { throw Problem.notFound("ticket type") }
         return try .ok(type.public, etag: "\"\(type.version)\"")
     }
@@ -116,7 +116,7 @@ struct TicketTypeRoutes: Sendable {
     /// A snapshot: it never waits for the writer.
     @Sendable private func availability(_ call: Call) async throws -> Reply {
         let event: EventID = try call.id("id")
-        _ = try await staff.events.facts(event)
+        try await staff.requireKnown(event, to: call.identity)
         let items = try await database.read { tx in
             let pools = Dictionary(uniqueKeysWithValues: try InventoryStore.pools(of: event, in: tx).map { ($0.id, $0) })
             let isClosed = try InventoryStore.isClosed(event, in: tx)
