@@ -9,8 +9,9 @@ import Values
 extension WholeSystem {
     /// The process is killed again and again while people buy. Nothing that was answered may be lost, nothing may be done twice.
     @Suite struct CrashTests {
-        /// How often it is killed: `TICKETFLOW_CRASHES`, 20 if it is not said.
-        private static let rounds = ProcessInfo.processInfo.environment["TICKETFLOW_CRASHES"].flatMap { Int($0) } ?? 20
+        /// How often it is killed: `TICKETFLOW_SOAK`, 20 if it is not said. So often that every point has its turn.
+        private static let rounds = max(
+            points.count * 3 / 2, ProcessInfo.processInfo.environment["TICKETFLOW_SOAK"].flatMap { Int($0) } ?? 20)
 
         /// Between two durable steps of a purchase, where a crash is most interesting.
         private static let points = [
@@ -36,13 +37,18 @@ extension WholeSystem {
                 let market = try await Market(program)
                 try await program.expectCleanBooksWhenStopped("before the first crash")
                 for round in 1...CrashTests.rounds {
-                    // Every other crash is at a point of its own choice.
-                    let point = round.isMultiple(of: 2) ? CrashTests.points[(round / 2 - 1) % CrashTests.points.count] : nil
-                    try await program.start(["TICKETFLOW_FAULTS": point.map { "\($0)=crash:0.1" } ?? ""])
+                    // Every third crash is at any moment, the others at a point.
                     let time = Duration.milliseconds(Int.random(in: 50...900))
-                    try await market.open(for: time, orUntilTheProcessDies: point != nil)
-                    try await program.kill9()
-                    try await program.expectCleanBooks("after crash \(round) of \(CrashTests.rounds) at \(point ?? "\(time)")")
+                    if round.isMultiple(of: 3) {
+                        try await program.start(["TICKETFLOW_FAULTS": ""])
+                        try await market.open(for: time)
+                        try await program.kill9()
+                        try await program.expectCleanBooks("after crash \(round) of \(CrashTests.rounds), after \(time)")
+                    } else {
+                        let point = CrashTests.points[(round - round / 3 - 1) % CrashTests.points.count]
+                        try await crash(at: point, program, market)
+                        try await program.expectCleanBooks("after crash \(round) of \(CrashTests.rounds), at \(point)")
+                    }
                 }
                 try await program.start(["TICKETFLOW_FAULTS": ""])
                 try await market.expectEverythingHasEnded()
@@ -50,6 +56,18 @@ extension WholeSystem {
                 try await program.expectCleanBooks("at the end")
                 try await market.expectNothingTwice()
             }
+        }
+
+        private func crash(at point: String, _ program: RunningProgram, _ market: Market) async throws {
+            do {
+                try await program.start(["TICKETFLOW_FAULTS": "\(point)=crash:0.2"])
+                // Every point is on the way of some purchases.
+                try await market.open(for: .seconds(30))
+            } catch let early as RunningProgram.EndedAtStart where early.end == .signal(SIGKILL) {
+                // What the last crash left undone came to the point before any buyer did.
+            }
+            try #require(!program.isRunning, "nothing came to \(point)")
+            try await program.died()
         }
     }
 
@@ -74,9 +92,19 @@ extension WholeSystem {
         let free: TicketType
         private let told: SharedTold
 
+        /// A checkout with all that its repetition needs.
+        private struct Wish: Sendable {
+            let cart: ShoppingCart
+            let card: String?
+            let buyer: Buyer
+            let key = UUID().uuidString
+        }
+
         private final class SharedTold: Sendable {
             let orders = Mutex<[OrderID: Told]>([:])
             let addresses = Mutex(0)
+            /// Checkouts whose answer the crash took.
+            let unanswered = Mutex<[Wish]>([])
         }
 
         init(_ program: RunningProgram) async throws {
@@ -92,15 +120,23 @@ extension WholeSystem {
         }
 
         /// Clients buy until the time is over, or the process is gone.
-        func open(for time: Duration, orUntilTheProcessDies mayDie: Bool) async throws {
-            let end = ContinuousClock.now + (mayDie ? .seconds(4) : time)
+        func open(for time: Duration) async throws {
+            let end = ContinuousClock.now + time
             _ = try await atOnce(Market.clients) { _ in
-                // An answer that does not come is the crash.
-                while ContinuousClock.now < end, program.isRunning { try? await buySomething(before: end) }
+                while ContinuousClock.now < end, program.isRunning {
+                    do {
+                        // A client repeats what was not answered, with the same key.
+                        if let wish = told.unanswered.withLock({ $0.popLast() }) { try await buy(wish) } else { try await buySomething() }
+                    } catch let answer as UnexpectedAnswer {
+                        throw answer
+                    } catch {
+                        // An answer that does not come is the crash.
+                    }
+                }
             }
         }
 
-        private func buySomething(before end: ContinuousClock.Instant) async throws {
+        private func buySomething() async throws {
             let card = Market.cards.randomElement()!
             let type = card == nil ? free : [shop.type, shop.type, scarce].randomElement()!
             let cart = try await program.cart(for: shop.event.id)
@@ -112,9 +148,17 @@ extension WholeSystem {
             }
             let buyer = Buyer(
                 email: Int.random(in: 0..<4) == 0 ? "often@example.org" : "buyer\(number)@example.org", name: "Buyer \(number)")
-            // A client repeats what was not answered, with the same key.
-            let key = UUID().uuidString
-            let answer = try await cart.checkOut(card: card, buyer: buyer, key: key)
+            try await buy(Wish(cart: cart, card: card, buyer: buyer))
+        }
+
+        private func buy(_ wish: Wish) async throws {
+            let answer: Answer
+            do {
+                answer = try await wish.cart.checkOut(card: wish.card, buyer: wish.buyer, key: wish.key)
+            } catch {
+                told.unanswered.withLock { $0.append(wish) }
+                throw error
+            }
             guard answer.status == 201 else {
                 guard [409, 422, 503].contains(answer.status) else { throw UnexpectedAnswer(request: "checkout", answer: answer) }
                 return
@@ -125,7 +169,7 @@ extension WholeSystem {
             switch payment.status {
             case .failed where Bool.random():
                 let again = try await program.call(
-                    PaymentProcessingRoutes.createAttempt, ["\(payment.id)"], as: purchase.caller, key: key,
+                    PaymentProcessingRoutes.createAttempt, ["\(payment.id)"], as: purchase.caller, key: wish.key,
                     body: PaymentChoice(provider: "sandbox", method: Card.captures))
                 if again.status == 201 { purchase = try await look(at: purchase) }
             case .requiresAction where Bool.random():
