@@ -195,13 +195,18 @@ extension WholeSystem {
 
         // MARK: At the end
 
-        private static let unended: SQL = "SELECT id FROM sales_order WHERE status IN ('draft', 'awaitingPayment') OR is_settled = FALSE"
+        private static let open: SQL = "SELECT id FROM sales_order WHERE status IN ('draft', 'awaitingPayment')"
+        private static let unsettled: SQL = "SELECT id FROM sales_order WHERE is_settled = FALSE"
 
-        /// Within the orders' time and a turn of the timers.
         func expectEverythingHasEnded() async throws {
+            // The orders' own 6 seconds, 5 in which one that was looked at is left alone, a turn of the timer; and as much again for a
+            // machine that has other work.
+            try await eventually("every order has ended", within: .seconds(24), every: .milliseconds(200)) {
+                try await program.rows("sales-manager", Market.open).isEmpty
+            }
             let limit = Duration.seconds(60)
-            try await eventually("every order has ended", within: limit, every: .milliseconds(200)) {
-                try await program.rows("sales-manager", Market.unended).isEmpty
+            try await eventually("every order is settled", within: limit, every: .milliseconds(200)) {
+                try await program.rows("sales-manager", Market.unsettled).isEmpty
             }
             try await eventually("no hold is left", within: limit, every: .milliseconds(200)) {
                 try await program.rows("ticket-manager", "SELECT id FROM pool WHERE held > 0").isEmpty
@@ -242,6 +247,13 @@ extension WholeSystem {
                 JOIN payment_attempt ON payment_attempt.id = sandbox_charge.attempt_id JOIN payment ON payment.id = payment_attempt.payment_id
                 WHERE sandbox_charge.state = 'captured' GROUP BY payment.order_id
                 """)
+            let charges = try await sums(
+                "payment-processing",
+                """
+                SELECT payment.order_id AS id, COUNT(*) AS sum FROM sandbox_charge
+                JOIN payment_attempt ON payment_attempt.id = sandbox_charge.attempt_id JOIN payment ON payment.id = payment_attempt.payment_id
+                WHERE sandbox_charge.state = 'captured' GROUP BY payment.order_id
+                """)
             let returned = try await sums(
                 "payment-processing",
                 """
@@ -251,12 +263,12 @@ extension WholeSystem {
                 WHERE sandbox_refund.state = 'succeeded' GROUP BY payment.order_id
                 """)
             let tickets = try await sums(
-                "ticket-manager", "SELECT order_id AS id, COUNT(*) AS sum FROM ticket WHERE state <> 'void' GROUP BY order_id")
+                "ticket-manager", "SELECT order_id AS id, COUNT(*) AS sum FROM ticket GROUP BY order_id")
             let mailed = try await sums(
                 "notification",
                 "SELECT order_id AS id, COUNT(*) AS sum FROM delivery WHERE kind = 'order-confirmation' AND state = 'sent' GROUP BY order_id"
             )
-            let mails = try await Mail.all(in: "\(program.data)/mail")
+            let mentioned = try await Mail.orders(in: "\(program.data)/mail")
             var paid = 0
             var sold: Int64 = 0
             for row in orders {
@@ -271,8 +283,9 @@ extension WholeSystem {
                     "order \(id), \(status), was charged \(charged[id] ?? 0) and given back \(returned[id] ?? 0)")
                 #expect(tickets[id] ?? 0 == (isPaid ? units : 0), "order \(id), \(status), has \(tickets[id] ?? 0) of \(units) tickets")
                 #expect(mailed[id] ?? 0 == (isPaid ? 1 : 0), "order \(id), \(status)")
-                #expect(mails.contains { $0.text.contains(id) } == isPaid || !isPaid, "order \(id) has no mail")
+                #expect((charges[id] ?? 0) <= 1, "order \(id) was charged \(charges[id] ?? 0) times")
                 if isPaid {
+                    #expect(mentioned.contains(id), "order \(id) has no mail")
                     paid += 1
                     sold += units
                 }
