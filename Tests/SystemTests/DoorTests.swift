@@ -15,7 +15,7 @@ extension WholeSystem {
                 let (purchase, order) = try await shop.paid(2)
                 let codes = order.tickets.compactMap(\.code)
                 // The provider takes its time with the refund.
-                try await program.restart(["TICKETFLOW_FAULTS": "payments.refund-submitted=stall:3"])
+                try await program.restart(["TICKETFLOW_FAULTS": "payments.refund-submitted=stall:5"])
                 let unit = try #require(order.tickets.first?.unitId)
                 async let refund = program.call(
                     SalesManagerRoutes.refundOrder, ["\(order.id)"], as: shop.owner.caller, key: "one",

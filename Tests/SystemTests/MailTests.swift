@@ -1,6 +1,7 @@
 import Contracts
 import Discovery
 import Foundation
+import Storage
 import Testing
 import Values
 
@@ -78,6 +79,10 @@ extension WholeSystem {
         func `a mail whose sending the process did not survive is sent after its restart`() async throws {
             try await withProgram(["TICKETFLOW_NOTIFICATION_MAIL_LEASE_SECONDS": "1"]) { program in
                 let shop = try await program.shop()
+                // Only the mail to come may meet the fault, not the one to the shop's owner.
+                try await eventually("the owner's mail is sent") {
+                    try await program.rows("notification", "SELECT id FROM delivery WHERE state = 'sent'").count == 1
+                }
                 try await program.restart(["TICKETFLOW_FAULTS": "notification.mail-composed=crash:1"])
                 _ = try? await shop.buy(buyer: Buyer(email: "late@example.org", name: "Late"))
                 try await program.died()

@@ -53,6 +53,23 @@ struct Mail: Decodable, Sendable {
         guard run.end == .exit(0) else { throw ChildProcess.Failure(description: "a mail cannot be read: \(run.errors)") }
         return try JSON.value(from: run.output)
     }
+
+    /// All orders that the texts of mails name. For more mails than one would hold in memory with their pictures.
+    static func orders(in folder: String) async throws -> Set<String> {
+        let reader = """
+            import email, email.policy, glob, json, re, sys
+            orders = set()
+            for file in glob.glob(sys.argv[1] + '/*.eml'):
+                with open(file, 'rb') as f:
+                    text = email.message_from_binary_file(f, policy=email.policy.default).get_body(('plain',)).get_content()
+                orders.update(re.findall('order_[0-9a-z]{26}', text))
+            print(json.dumps(sorted(orders)))
+            """
+        let run = try await ChildProcess.run(
+            "\(RunningProgram.repository)/.venv/bin/python3", ["-c", reader, folder], atMost: .seconds(600))
+        guard run.end == .exit(0) else { throw ChildProcess.Failure(description: "a mail cannot be read: \(run.errors)") }
+        return try JSON.value(from: run.output)
+    }
 }
 
 extension RunningProgram {

@@ -67,14 +67,38 @@ final class RunningProgram: Sendable {
             RunningProgram.executable, ["serve", "--data", data, "--port", "0"],
             environment: settings.merging(["PATH": "/usr/bin:/bin", "HOME": folder.path]) { $1 }, output: outputFile, errors: logFile)
         state.withLock { $0.process = process }
+        func expectLife() throws {
+            if let end = process.end { throw EndedAtStart(end: end, log: log) }
+        }
         let address = try await eventually("the program listens", within: .seconds(60), every: .milliseconds(5)) {
-            if let end = process.end { throw ChildProcess.Failure(description: "the program ended at its start: \(end)\n\(log)") }
+            try expectLife()
             return output.split(separator: "\n").first { $0.hasPrefix("TicketFlow is ready at ") }?.split(separator: " ").last
         }
         state.withLock { $0.address = String(address) }
-        try await eventually("the program is ready") {
-            (try? await send(.get, "/health/ready"))?.status == 200
+        var answer = ""
+        do {
+            try await eventually("the program is ready") {
+                try expectLife()
+                do {
+                    let ready = try await send(.get, "/health/ready", timeout: .seconds(5))
+                    answer = "\(ready.status) \(ready.text)"
+                    return ready.status == 200
+                } catch {
+                    answer = "\(error)"
+                    return false
+                }
+            }
+        } catch let late as ChildProcess.Failure {
+            throw ChildProcess.Failure(description: "\(late); it said last: \(answer)")
         }
+    }
+
+    /// It did not live long enough to be ready: what it found to do may have led it to a fault at once.
+    struct EndedAtStart: Error, CustomStringConvertible {
+        let end: ChildProcess.End
+        let log: String
+
+        var description: String { "the program ended at its start: \(end)\n\(log)" }
     }
 
     /// As an operator stops it: SIGTERM, and it ends by itself with 0.

@@ -11,8 +11,7 @@ extension WholeSystem {
         /// Of every operation, how many requests are made up.
         private static let examples = 12
 
-        @Test(
-            .enabled(if: ProcessInfo.processInfo.environment["TICKETFLOW_SOAK"] != nil, "takes minutes"), arguments: ["nobody", "an owner"])
+        @Test(arguments: ["nobody", "an owner"])
         func `no operation answers otherwise than its document says`(who: String) async throws {
             try await withProgram { program in
                 let world = try await World(program)
@@ -20,13 +19,14 @@ extension WholeSystem {
                 defer { folder.remove() }
                 let settings = "\(folder.path)/schemathesis.toml"
                 try configuration(world).write(toFile: settings, atomically: true, encoding: .utf8)
+                // One worker: two threads that parse Python at once, with a collection of garbage between, make Python 3.11 lose count of
+                // its recursion (gh-106905), and the tool dies of it.
+                // And no limit of time, which it would fill: the number of examples is the same on every machine.
                 var arguments = [
-                    "--config-file", settings, "run", "\(program.address)/api/openapi.json", "--no-color", "--workers", "2", "--phases",
-                    "examples,coverage,fuzzing", "--max-examples", "\(SchemaTests.examples)", "--seed", "1", "--generation-database",
-                    "none",
-                    "--no-shrink", "--max-time", "75", "--request-timeout", "20", "--warnings", "off", "--continue-on-failure",
-                    "--suppress-health-check",
-                    "all", "--checks",
+                    "--config-file", settings, "run", "\(program.address)/api/openapi.json", "--no-color", "--workers", "1",
+                    "--phases", "examples,coverage,fuzzing", "--max-examples", "\(SchemaTests.examples)", "--seed", "1",
+                    "--generation-database", "none", "--no-shrink", "--request-timeout", "20", "--warnings", "off",
+                    "--continue-on-failure", "--suppress-health-check", "all", "--checks",
                     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance",
                 ]
                 if who == "an owner" { arguments += ["--header", "Authorization:Bearer \(world.shop.owner.token)"] }
@@ -34,9 +34,9 @@ extension WholeSystem {
                     "\(RunningProgram.repository)/.venv/bin/schemathesis", arguments, environment: ["PYTHONUTF8": "1", "COLUMNS": "160"],
                     atMost: .seconds(240))
                 #expect(run.end == .exit(0), "\(run.output.suffix(8_000))\n\(run.errors.suffix(2_000))")
-                // It would be content with a document that says nothing.
-                let tested = run.output.split(separator: "\n").first { $0.contains("Operations:") || $0.contains("Tested:") }
-                #expect(tested != nil, "\(run.output.suffix(1_000))")
+                // It would be content with a document that says nothing, or with an operation that it never came to.
+                let tested = try #require(run.output.firstMatch(of: /Tested: +([0-9]+)/), "\(run.output.suffix(1_000))")
+                #expect(Int(tested.output.1) ?? 0 >= Contracts.publicOperations.count)
                 #expect(program.isRunning)
             }
         }
@@ -64,7 +64,8 @@ extension WholeSystem {
 
         /// Real things for the parameters of paths, so that more is answered than 404.
         private func configuration(_ world: World) -> String {
-            var text = ""
+            // Left alone, the tool registers itself and is not nobody.
+            var text = "[auth]\nauto-signup = false\n\n"
             var known: Set<String> = []
             for operation in world.operations where !operation.parameters.isEmpty && known.insert(operation.name).inserted {
                 let names = operation.route.path.matches(of: /\{([A-Za-z]+)\}/).map { String($0.output.1) }

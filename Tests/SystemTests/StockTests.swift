@@ -45,24 +45,45 @@ extension WholeSystem {
                 let abandoned = try await shop.cart(2).show()
                 #expect(try await shop.availability().state == .allHeld)
                 var asked = 0
-                let (granted, line) = try await eventually("the abandoned tickets are free") { () -> (Instant, Cart)? in
+                let line = try await eventually("the abandoned tickets are free") { () -> Cart? in
                     asked += 1
                     let cart = try await program.cart(for: shop.event.id)
                     let before = Instant.now
                     let answer = try await cart.add(2, of: shop.type.id)
                     if answer.status == 200 {
                         #expect(Instant.now >= abandoned.expiresAt, "a living hold was sold again")
-                        return (before, try answer.json())
+                        return try answer.json()
                     }
                     #expect(answer.problem == "all-held")
                     #expect(before < abandoned.expiresAt, "it was refused after the hold had expired")
                     return nil
                 }
-                #expect(asked > 5)
-                #expect((granted - abandoned.expiresAt).seconds < 0.5)
+                #expect(asked > 1, "nobody was refused before")
                 #expect(line.lines.first?.quantity == 2)
                 let stock = try await shop.stock()
                 #expect(stock.held == 2 && stock.sold == 0)
+            }
+        }
+
+        @Test
+        func `what expires while an order repeats its steps after a crash is counted free once`() async throws {
+            // Nobody sweeps but at the start: whoever comes next counts what has expired.
+            let settings = ["TICKETFLOW_SALES_MANAGER_CART_SECONDS": "3", "TICKETFLOW_TICKET_MANAGER_SWEEP_SECONDS": "3600"]
+            try await withProgram(settings) { program in
+                let shop = try await program.shop(capacity: 10)
+                let cart = try await shop.cart()
+                let abandoned = try await shop.cart(3)
+                try await program.restart(["TICKETFLOW_FAULTS": "sales.hold-bound=crash:1"])
+                await #expect(throws: (any Error).self, "the process did not die") { _ = try await cart.checkOut(key: "k") }
+                try await program.died()
+                try await program.start(["TICKETFLOW_FAULTS": ""])
+                try await eventually("the other hold has expired") { Instant.now > abandoned.expiresAt }
+                let order = Purchase(try await cart.checkOut(key: "k").json()).order
+                #expect(order.status == .paid)
+                let stock = try await shop.stock()
+                #expect(stock.sold == 1 && stock.held == 0)
+                try await program.stop()
+                try await program.expectCleanBooks()
             }
         }
 
@@ -78,10 +99,15 @@ extension WholeSystem {
                         let cart = try await program.cart(for: shop.event.id)
                         return (cart, index, try await cart.add(of: index % 3 == 0 ? shop.type.id : both.id))
                     }
-                    let rivals = answers.filter { $0.1 % 3 == 0 }
+                    // Not by two filters: the compiler (6.3.1) takes the closure of the second for that of the first.
+                    let groups = Dictionary(grouping: answers) { $0.1 % 3 == 0 }
+                    let (rivals, others) = (try #require(groups[true]), try #require(groups[false]))
+                    #expect(rivals.count == 6 && others.count == 12)
                     let winners = rivals.filter { $0.2.status == 200 }
                     #expect(winners.count == 1)
                     #expect(rivals.allSatisfy { $0.2.status == 200 || $0.2.problem == "all-held" }, "\(rivals.map(\.2.text))")
+                    // They can never get theirs, whoever gives back what.
+                    #expect(others.allSatisfy { $0.2.status == 409 && $0.2.problem == "sold-out" }, "\(others.map(\.2.text))")
                     #expect(try await shop.availability().state == .allHeld)
                     try await winners.first?.0.abandon()
                     #expect(try await shop.availability() == Availability(ticketTypeId: shop.type.id, state: .onSale, remaining: 1))

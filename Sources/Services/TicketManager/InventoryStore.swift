@@ -60,7 +60,11 @@ enum InventoryStore {
                 UPDATE hold_claim SET state = 'reclaimed' WHERE pool_id = \(id) AND state = 'held' AND expires_at <= \(now)
                 RETURNING quantity
                 """)
-            for row in reclaimed { levels[id]?.held -= try row["quantity"] as Int64 }
+            let returned = try reclaimed.reduce(0) { $0 + (try $1["quantity"] as Int64) }
+            guard returned > 0 else { continue }
+            // Written here and not with what the caller does: it may find that there is nothing to do.
+            try tx.execute("UPDATE pool SET held = held - \(returned), last_seen_at = \(now) WHERE id = \(id)")
+            levels[id]?.held -= returned
         }
         return (Stock(levels), now)
     }

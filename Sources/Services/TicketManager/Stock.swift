@@ -25,12 +25,13 @@ struct Stock: Sendable {
         self.levels = levels
     }
 
-    /// Takes all or nothing.
+    /// Takes all or nothing. Where one pool is sold out, nothing that others hold in another can help, and nobody is told to wait.
     mutating func hold(_ claims: [PoolID: Int64]) throws(Shortage) {
-        for (pool, quantity) in claims.sorted(by: { $0.key < $1.key }) {
+        let claims = claims.sorted { $0.key < $1.key }
+        for (pool, quantity) in claims {
             guard let level = levels[pool], level.sold + level.allocated + quantity <= level.capacity else { throw .soldOut(pool) }
-            guard quantity <= level.free else { throw .allHeld(pool) }
         }
+        for (pool, quantity) in claims where quantity > levels[pool]!.free { throw .allHeld(pool) }
         for (pool, quantity) in claims { levels[pool]?.held += quantity }
     }
 
