@@ -75,6 +75,7 @@ let package = Package(
         systemLibrary("CArgon2", "libargon2", "libargon2-dev"),
         systemLibrary("CCurl", "libcurl", "libcurl4-openssl-dev"),
         systemLibrary("CQRencode", "libqrencode", "libqrencode-dev"),
+        .systemLibrary(name: "CTaskHook", path: "Sources/C/CTaskHook"),
         systemLibrary("CZlib", "zlib", "zlib1g-dev"),
 
         platform("Values", [crypto]),
@@ -130,19 +131,13 @@ let package = Package(
         .executableTarget(
             name: "ticketflow",
             dependencies: house + serviceTargets + [
-                "BorderGateway", "Mail", lifecycle, .product(name: "NIOCore", package: "swift-nio"),
+                "BorderGateway", "Mail", "CTaskHook", lifecycle, .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"), .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/ticketflow",
-            swiftSettings: settings,
-            // NIO finds the runtime's hook by name, also where the runtime is linked in.
-            linkerSettings: [
-                .unsafeFlags(
-                    ["-Xlinker", "--export-dynamic-symbol=swift_task_enqueueGlobal_hook"],
-                    .when(platforms: [.linux], configuration: .release))
-            ]),
+            swiftSettings: settings),
 
         .testTarget(
             name: "PlatformTests",

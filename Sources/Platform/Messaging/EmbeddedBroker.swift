@@ -81,7 +81,9 @@ package final class EmbeddedBroker: Broker {
             preconditionFailure("queue \(queue) was never declared")
         }
         try await withGracefulShutdownHandler {
+            var pace = Pace()
             while !Task.isCancelled, !Task.isShuttingDownGracefully {
+                try await pace.turn()
                 let batch = try await due(in: queue, limit: concurrency * 4)
                 if batch.isEmpty {
                     // Also without a signal: waits that end, and what an operator replayed from another process.

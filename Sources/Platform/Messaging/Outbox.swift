@@ -55,8 +55,10 @@ package struct OutboxRelay: Service {
 
     package func run() async throws {
         await withGracefulShutdownHandler {
+            var pace = Pace()
             while !Task.isCancelled, !Task.isShuttingDownGracefully {
                 do {
+                    try await pace.turn()
                     while try await relay() == OutboxRelay.batch {}
                 } catch is CancellationError {
                     return

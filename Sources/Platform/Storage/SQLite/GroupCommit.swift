@@ -5,9 +5,9 @@ import Values
 
 /// Writes that arrive while a commit runs share the next one.
 ///
-/// A commit that reaches the disk costs the same for one change as for a hundred. Each member runs in its own savepoint, so
-/// that one that throws rolls back alone; all are answered after the one commit. A member is never interrupted:
-/// an interrupt would roll back the whole transaction and not the savepoint.
+/// A commit that reaches the disk costs the same for one change as for a hundred. A member that throws rolls back alone; all are
+/// answered after the one commit. A member may run twice, as the body of any transaction, and is never interrupted: an interrupt
+/// would roll back the whole transaction.
 ///
 /// GRDB's own asynchronous `write` was rejected: it rolls back when the caller's task is cancelled, and so with it the group.
 final class GroupCommit: Sendable {
@@ -82,22 +82,39 @@ final class GroupCommit: Sendable {
         }
     }
 
+    /// First without savepoints, which cost a copy of every page that a member changes. A member that throws before it changes
+    /// anything, as one that refuses does, needs none. For one that throws later, all are undone and run again, each in a savepoint.
     private func commit(_ group: [any PendingWrite], on connection: SQLiteConnection, _ db: GRDB.Database) throws {
         let transaction = Transaction(connection: connection)
+        var isSpoiled = false
+        try db.inTransaction(.immediate) {
+            for member in group where !isSpoiled {
+                let changes = connection.changes
+                isSpoiled = try !perform(member, transaction, on: connection, db) && connection.changes != changes
+            }
+            return isSpoiled ? .rollback : .commit
+        }
+        // Where it was alone, it has its error and nothing is left of it.
+        guard isSpoiled, group.count > 1 else { return }
         try db.inTransaction(.immediate) {
             for member in group {
                 try connection.run("SAVEPOINT member")
-                let actions = connection.commitActions.count
-                if !member.perform(transaction) {
-                    connection.forgetCommitActions(after: actions)
-                    guard db.isInsideTransaction else { throw StorageError.commitFailed("a member ended the transaction") }
-                    try connection.run("ROLLBACK TO member")
-                }
-                guard db.isInsideTransaction else { throw StorageError.commitFailed("a member ended the transaction") }
+                if try !perform(member, transaction, on: connection, db) { try connection.run("ROLLBACK TO member") }
                 try connection.run("RELEASE member")
             }
             return .commit
         }
+    }
+
+    /// False if the member threw.
+    private func perform(
+        _ member: any PendingWrite, _ transaction: Transaction, on connection: SQLiteConnection, _ db: GRDB.Database
+    ) throws -> Bool {
+        let actions = connection.commitActions.count
+        let isDone = member.perform(transaction)
+        if !isDone { connection.forgetCommitActions(after: actions) }
+        guard db.isInsideTransaction else { throw StorageError.commitFailed("a member ended the transaction") }
+        return isDone
     }
 }
 

@@ -12,6 +12,7 @@ import Values
     private let handle: OpaquePointer
     private var statements: [String: SQLiteStatement] = [:]
     private(set) var commitActions: [@Sendable () -> Void] = []
+    private var definitions = 0
 
     /// Statements with lists come in few lengths, so that a service has a few hundred at most.
     private static let mostStatements = 1_000
@@ -26,7 +27,11 @@ import Values
         return Int(unsafe sqlite3_changes(handle))
     }
 
+    /// Grows with every change that this connection makes.
+    var changes: Int { definitions + Int(unsafe sqlite3_total_changes64(handle)) }
+
     func define(_ statement: String) throws {
+        definitions += 1
         try run(statement.replacing(") CLUSTERED;", with: ") WITHOUT ROWID;"))
     }
 

@@ -1,0 +1,14 @@
+/// Keeps a loop from turning for every single message: under load what arrives meanwhile shares a turn, its reads and its commit.
+/// The first turn after a quiet moment waits for nothing.
+struct Pace {
+    private static let interval = Duration.milliseconds(25)
+
+    private var next = ContinuousClock.now
+
+    /// Returns when the next turn may begin.
+    mutating func turn() async throws {
+        let now = ContinuousClock.now
+        if now < next { try await Task.sleep(until: next) }
+        next = max(now, next) + Pace.interval
+    }
+}
