@@ -24,7 +24,7 @@ deps: ## installs the Debian packages that are missing; says nothing if none is
 	fi
 
 build: deps ## builds for release and tells where the program is
-	@$(SWIFT) build -c release --product ticketflow
+	@$(SWIFT) build -c release --product ticketflow --static-swift-stdlib
 	@echo .build/release/ticketflow
 
 run: build ## builds for release and starts everything, with something to look at

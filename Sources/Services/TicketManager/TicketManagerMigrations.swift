@@ -148,7 +148,7 @@ enum TicketManagerMigrations {
             );
             CREATE INDEX ticket_block_ticket ON ticket_block (ticket_id) WHERE is_lifted = FALSE;
             CREATE TABLE scan (
-                id TEXT PRIMARY KEY,
+                id TEXT NOT NULL,
                 ticket_id TEXT NOT NULL REFERENCES ticket (id),
                 direction TEXT NOT NULL,
                 result TEXT NOT NULL,
@@ -157,9 +157,9 @@ enum TicketManagerMigrations {
                 gate TEXT,
                 device TEXT,
                 scanned_by TEXT NOT NULL,
-                scanned_at BIGINT NOT NULL
-            );
-            CREATE INDEX scan_ticket ON scan (ticket_id, nonce);
+                scanned_at BIGINT NOT NULL,
+                PRIMARY KEY (ticket_id, id)
+            ) CLUSTERED;
             CREATE TABLE history (
                 id TEXT PRIMARY KEY,
                 subject_id TEXT NOT NULL,

@@ -60,7 +60,9 @@ enum TicketStore {
     private static func records(_ condition: SQL, in tx: Transaction) throws -> [TicketRecord] {
         let rows = try tx.rows(
             """
-            SELECT ticket.*, ticket_block.reason AS block_reason FROM ticket
+            SELECT ticket.id AS id, event_id, order_id, order_unit_id, ticket_type_id, ticket_type_name, attendee_name, attendee_email,
+                state, code, code_version, is_transferred, checked_in_at, checked_in_gate, ticket_block.reason AS block_reason
+            FROM ticket
             LEFT JOIN ticket_block ON ticket_block.ticket_id = ticket.id AND ticket_block.is_lifted = FALSE
             WHERE \(condition) ORDER BY ticket.id, ticket_block.reason
             """)

@@ -11,7 +11,7 @@ enum TaskExecution {
     /// NIO's own `unsafeTryInstallSingletonPosixEventLoopGroupAsConcurrencyGlobalExecutor` does the same, but only where Swift's
     /// runtime is a shared library.
     static func moveToEventLoops() {
-        let hook: Hook = { job, _ in MultiThreadedEventLoopGroup.singleton.any().executor.enqueue(job) }
+        let hook: Hook = { job, _ in MultiThreadedEventLoopGroup.singleton.any().executor.enqueue(ExecutorJob(job)) }
         unsafe task_hook_set(unsafeBitCast(hook, to: UnsafeMutableRawPointer.self))
     }
 }
