@@ -91,6 +91,10 @@ let package = Package(
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ], touchesC: true),
         platform("Messaging", ["Values", "Storage", log, lifecycle, .product(name: "Metrics", package: "swift-metrics")]),
+        platform(
+            "EventLoops",
+            ["CTaskHook", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio")],
+            touchesC: true),
         platform("Discovery", ["Values", log, httpTypes]),
         platform(
             "ServiceKit",
@@ -135,7 +139,7 @@ let package = Package(
         .executableTarget(
             name: "ticketflow",
             dependencies: house + serviceTargets + [
-                "BorderGateway", "Mail", "CTaskHook", lifecycle, .product(name: "NIOCore", package: "swift-nio"),
+                "BorderGateway", "Mail", "EventLoops", lifecycle, .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"), .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

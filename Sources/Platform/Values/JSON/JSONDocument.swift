@@ -63,19 +63,16 @@ final class JSONDocument {
         return text
     }
 
-    /// What four digits, or two times four of a surrogate pair, stand for.
+    /// What four digits, or two times four of a surrogate pair, stand for. The scanner has seen that they are one.
     private func scalar(at position: inout Int) throws -> Unicode.Scalar {
         let first = unit(at: position)
         position += 4
-        if let scalar = Unicode.Scalar(first) { return scalar }
-        guard (0xD800..<0xDC00).contains(first), position + 6 <= bytes.count, bytes[position] == UInt8(ascii: "\\"),
-            bytes[position + 1] == UInt8(ascii: "u")
-        else { throw JSONScanner.notJSON }
-        let second = unit(at: position + 2)
-        position += 6
-        guard (0xDC00..<0xE000).contains(second), let scalar = Unicode.Scalar(0x10000 + (first - 0xD800) << 10 + (second - 0xDC00)) else {
-            throw JSONScanner.notJSON
+        var value = first
+        if (0xD800..<0xDC00).contains(first) {
+            value = 0x10000 + (first - 0xD800) << 10 + (unit(at: position + 2) - 0xDC00)
+            position += 6
         }
+        guard let scalar = Unicode.Scalar(value) else { throw JSONScanner.notJSON }
         return scalar
     }
 
@@ -209,9 +206,17 @@ struct JSONScanner {
                 guard position < bytes.count else { throw JSONScanner.notJSON }
                 switch unsafe bytes[position] {
                 case UInt8(ascii: "u"):
-                    guard position + 4 < bytes.count else { throw JSONScanner.notJSON }
-                    for offset in 1...4 where unsafe JSONScanner.hexDigit(bytes[position + offset]) == nil { throw JSONScanner.notJSON }
-                    position += 5
+                    // Half of a surrogate pair is no character.
+                    switch try unsafe unit(bytes) {
+                    case 0xD800..<0xDC00:
+                        guard position + 1 < bytes.count, unsafe bytes[position] == UInt8(ascii: "\\") else { throw JSONScanner.notJSON }
+                        position += 1
+                        guard unsafe bytes[position] == UInt8(ascii: "u"), (0xDC00..<0xE000).contains(try unsafe unit(bytes)) else {
+                            throw JSONScanner.notJSON
+                        }
+                    case 0xDC00..<0xE000: throw JSONScanner.notJSON
+                    default: break
+                    }
                 case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"), UInt8(ascii: "n"),
                     UInt8(ascii: "r"), UInt8(ascii: "t"):
                     position += 1
@@ -222,6 +227,18 @@ struct JSONScanner {
             }
         }
         throw JSONScanner.notJSON
+    }
+
+    /// The four digits behind a `u`.
+    @unsafe private mutating func unit(_ bytes: UnsafeBufferPointer<UInt8>) throws -> UInt32 {
+        guard position + 4 < bytes.count else { throw JSONScanner.notJSON }
+        var unit: UInt32 = 0
+        for offset in 1...4 {
+            guard let digit = unsafe JSONScanner.hexDigit(bytes[position + offset]) else { throw JSONScanner.notJSON }
+            unit = unit << 4 | digit
+        }
+        position += 5
+        return unit
     }
 
     @unsafe private mutating func number(_ bytes: UnsafeBufferPointer<UInt8>, _ nodes: inout [JSONDocument.Node]) throws {
