@@ -312,7 +312,7 @@ import Values
             for (index, email) in ["ada@example.org", "ADA@example.org"].enumerated() {
                 let cart = try await house.fill(type)
                 #expect(try await house.enter("ONCE", in: cart).json(Cart.self).totals?.total.amount == 500)
-                let answer = try await house.askCheckout(cart, buyer: email)
+                let answer = try await house.askCheckout(cart, buyer: email, key: "once-\(index)")
                 guard index > 0 else {
                     #expect(answer.status == 201)
                     continue
@@ -322,6 +322,9 @@ import Values
                 #expect(shown.state == .open && shown.couponCode == nil && shown.totals?.total.amount == 1_000)
                 #expect(try await house.sales.number("SELECT COUNT(*) AS number FROM sales_order") == 1)
                 #expect(try await house.coupon("ONCE").reserved == 1, "the first order's alone")
+                // Who never heard the refusal and asks again has not agreed to the price without the coupon.
+                let again = try await house.askCheckout(cart, buyer: email, key: "once-\(index)")
+                #expect(again.status == 409 && again.problem == "cart-changed")
                 let bought = try await house.checkOut(cart, buyer: email)
                 #expect(bought.order.totals.total.amount == 1_000 && bought.order.status == .paid && bought.order.couponCode == nil)
             }

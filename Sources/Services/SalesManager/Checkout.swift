@@ -19,9 +19,16 @@ struct Checkout: Sendable {
         // The order is committed first; whatever happens from here on, it is known and comes to an end.
         let committed = try await database.write { tx -> OrderRecord in
             // What a key answers is its cart's order, as it stands by then.
-            if try Idempotency.answer(to: key, in: tx) == nil { try Idempotency.remember(Reply(status: .created), for: key, in: tx) }
+            let isKnown = try Idempotency.answer(to: key, in: tx) != nil
             guard let cart = try CartStore.lock(cartID, in: tx) else { throw Problem.notFound("cart") }
+            if !isKnown { try Idempotency.remember(Reply(status: .created), for: key, in: tx) }
             if let existing = try OrderStore.find(ofCart: cartID, in: tx) { return existing }
+            guard !isKnown else {
+                // Its order was withdrawn with its coupon. The buyer has not agreed to the price without it.
+                throw Problem.conflict(
+                    "cart-changed", "The coupon cannot be used, and the price is another", "Look at the cart, and check out with a new key."
+                )
+            }
             let now = try tx.now
             let order = try cart.order(id: id, number: number, request, user: user, at: now, expiresAt: now + orderTime)
             // The cart's row is locked, so nobody else made an order of it meanwhile.
