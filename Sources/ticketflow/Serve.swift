@@ -42,7 +42,8 @@ struct Serve: AsyncParsableCommand {
         if let port { flags["port"] = ConfigValue(.int(port), isSecret: false) }
         let settings = try HouseSettings(data: data.path, flags: flags)
         let services = try ServiceList.named(service)
-        let metrics = ProcessStart.prepare(logLevel: settings.logLevel)
+        // Among log lines nobody finds what there is to look at.
+        let metrics = ProcessStart.prepare(logLevel: demo ? max(settings.logLevel, .warning) : settings.logLevel)
         let logger = Logger(label: "ticketflow")
         let house = try await House.make(settings, services: services, metrics: metrics, logger: logger)
         do {
