@@ -39,6 +39,49 @@ import Values
         }
     }
 
+    @Test(arguments: [true, false])
+    func `what was paid at the door goes back in full, also where nobody has told of it yet`(isTold: Bool) async throws {
+        let stage = Stage()
+        try await withHouse(stage: stage) { house in
+            let policy = RefundPolicy(until: .now + .days(1), feesRefunded: true)
+            let event = stage.add(Stage.makeEvent(of: stage.organizer, refundPolicy: policy))
+            let bought = try await house.buy(try await house.makeOffer(5, event: event), card: "door", provider: "manual")
+            try await house.reconcile()
+            if !isTold { house.intercept(.salesManager) { _, _ in throw Problem.unavailable("Sales hears nothing.") } }
+            try await house.payAtDoor(bought)
+            if isTold {
+                try await house.announce()
+                let balance = try await house.show(bought).balance
+                #expect(balance.captured.amount == 1_000 && balance.due.amount == 0)
+            } else {
+                house.stopIntercepting(.salesManager)
+            }
+            #expect(try await house.cancel(bought).status == 200)
+            let order = try await house.show(bought)
+            #expect(order.status == .canceled && order.refunds.map(\.amount.amount) == [1_000])
+        }
+    }
+
+    @Test func `tickets of an order that was to be paid at the door, and whose time passed before it was paid, are void`() async throws {
+        let stage = Stage()
+        try await withFolder { folder in
+            try await withHouse(stage: stage, folder: folder, faults: [.salesManager: "sales.fulfilled=fail:1"]) { house in
+                let cart = try await house.fill(try await house.makeOffer(5))
+                #expect(try await house.askCheckout(cart, card: "door", provider: "manual").status == 503)
+            }
+            try await withHouse(stage: stage, folder: folder) { house in
+                let order = try #require(OrderID(try await house.sales.text("SELECT id AS text FROM sales_order") ?? ""))
+                try await house.expire(order)
+                try await house.reconcile()
+                try await house.reconcile()
+                #expect(try await house.payment(of: order).state == .closed)
+                #expect(try await house.sales.text("SELECT status AS text FROM sales_order") == "canceled")
+                #expect(try await house.tickets.number("SELECT COUNT(*) AS number FROM ticket WHERE state <> 'void'") == 0)
+                #expect(try await house.sales.number("SELECT COUNT(*) AS number FROM sales_order WHERE is_settled = FALSE") == 0)
+            }
+        }
+    }
+
     @Test(arguments: ["staff cancel it", "the buyer gives it back", "staff refund it", "the event is canceled"])
     func `what was to be paid at the door is not taken any more when`(end: String) async throws {
         let stage = Stage()

@@ -73,13 +73,15 @@ struct CouponUsage {
         return use
     }
 
-    /// Binds to order and buyer. One that is free by now is reserved again where the limit allows.
+    /// Binds to order and buyer. One that is free by now is reserved again where the limit allows; one that is bound to this order is
+    /// its own, whatever the limits are by now.
     mutating func bind(_ id: CouponUseID, _ binding: CouponUseBinding) throws -> CouponUseRecord {
         var use = try find(id)
         let buyer = CouponUseRecord.Buyer(userId: binding.userId, email: binding.email)
+        let isAgain = use.state == .reserved && use.orderId == binding.orderId
         try use.bind(to: binding.orderId, buyer, until: binding.expiresAt)
         if use.state == .redeemed { return try find(id) }
-        guard try isWithinBuyerLimit(use) else { throw Problem.couponNotApplicable }
+        guard try isAgain || isWithinBuyerLimit(use) else { throw Problem.couponNotApplicable }
         if use.state == .released {
             guard coupon.hasUseLeft else { throw Problem.couponNotApplicable }
             use.state = .reserved

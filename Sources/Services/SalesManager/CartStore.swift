@@ -88,7 +88,9 @@ enum CartStore {
                     (id, cart_id, ticket_type_id, name, quantity, unit_price, tax_rate, unit_fee, is_fee_included, discount)
                 VALUES (\(kept[line.ticketTypeId] ?? CartLineID()), \(cart.id), \(line.ticketTypeId), \(line.name), \(line.quantity),
                     \(line.price.amount), \(line.taxRate), \(line.fee), \(line.feeIncluded), \(discounts[line.ticketTypeId] ?? 0))
-                ON CONFLICT (cart_id, ticket_type_id) DO UPDATE SET quantity = excluded.quantity, discount = excluded.discount
+                ON CONFLICT (cart_id, ticket_type_id) DO UPDATE SET name = excluded.name, quantity = excluded.quantity,
+                    unit_price = excluded.unit_price, tax_rate = excluded.tax_rate, unit_fee = excluded.unit_fee,
+                    is_fee_included = excluded.is_fee_included, discount = excluded.discount
                 """)
         }
     }

@@ -60,7 +60,8 @@ struct OrderRoutes: Sendable {
 
     /// Who holds the link may cancel what is unpaid, and what is paid within the event's refund policy; staff may cancel anything.
     @Sendable private func cancel(_ call: Call) async throws -> Reply {
-        let (order, isStaff) = try await authorized(call, staff: .manager)
+        let (found, isStaff) = try await authorized(call, staff: .manager)
+        let order = try await purchase.withPaymentOfNow(found)
         if order.status.isOpen {
             try await purchase.close(order, .canceled)
         } else if order.status == .paid {
@@ -99,6 +100,7 @@ struct OrderRoutes: Sendable {
         let (order, isStaff) = try await authorized(call, staff: .manager)
         guard isStaff else { throw Problem.notFound("order") }
         if let answer = try await database.read({ tx in try Idempotency.answer(to: key, in: tx) }) { return answer }
+        _ = try await purchase.withPaymentOfNow(order)
         // The key names the cause, so that a request that is repeated after a crash is the same refund.
         let refund = try await refunds.request(body, of: order.id, cause: "staff:\(key.text)")
         let reply = try Reply.created(

@@ -85,6 +85,20 @@ struct Purchase: Sendable {
         return now
     }
 
+    /// Keeps what is newer of a payment than what is known.
+    @discardableResult
+    func remember(_ payment: Payment, of order: OrderRecord) async throws -> OrderRecord {
+        guard payment.version > order.payment?.version ?? 0 else { return order }
+        try await database.write { tx in try OrderStore.save(payment, of: order.id, in: tx) }
+        return try await find(order.id)
+    }
+
+    /// With the payment as it is now, where the money may have come a moment ago, at the door.
+    func withPaymentOfNow(_ order: OrderRecord) async throws -> OrderRecord {
+        guard order.payment?.state == .open, let payment = try await payments.payment(of: order.id) else { return order }
+        return try await remember(payment, of: order)
+    }
+
     /// While money is disputed, and when it is lost, its tickets open no door. Looks at the newest that is known of the payment, for
     /// messages overtake each other.
     private func followDisputes(of order: OrderRecord) async throws {
@@ -106,8 +120,11 @@ struct Purchase: Sendable {
     /// Asks TicketManager, whose first word is permanent, and does what follows from it.
     private func fulfil(_ order: OrderRecord, payment: Payment?) async throws -> OrderRecord {
         if order.status == .paid {
-            try await settle(order, payment)
-            return order
+            var known = order
+            if let payment { known = try await remember(payment, of: order) }
+            try await settle(known, payment)
+            try await followDisputes(of: known)
+            return known
         }
         if order.status == .canceled {
             // Captured although it was given up: the money goes back.
@@ -150,7 +167,8 @@ struct Purchase: Sendable {
             order.status = try order.status.next(isCanceled ? .canceled : .paid)
             order.paidAt = isCanceled ? nil : now
             // Coupons has to hear of it. Payments hears of it when it announces the capture, which it does until then.
-            order.isSettled = !isCanceled && order.couponUseID == nil && payment?.state != .open
+            let isPaidFor = payment.map { $0.state != .open && $0.captured.amount > 0 } ?? true
+            order.isSettled = !isCanceled && order.couponUseID == nil && isPaidFor
             try OrderStore.save(&order, lookAt: now + .seconds(5), in: tx)
             let facts = order.facts(token: secret.token(for: "\(id)"))
             if isCanceled {
@@ -170,6 +188,13 @@ struct Purchase: Sendable {
     func settle(_ order: OrderRecord, _ payment: Payment?) async throws {
         guard !order.isSettled else {
             if payment?.state == .captured { try await payments.settle(order.id, .fulfilled) }
+            return
+        }
+        if let payment, payment.state == .closed, payment.captured.amount == 0, order.units.contains(where: { !$0.refunded }) {
+            // It was to be paid later, and that was closed: its tickets are for nothing.
+            try await refunds.refundAll(order.id, payment, cause: "unpaid")
+            try await cancelPaid(order.id, reason: "unpaid")
+            try await database.write { tx in try OrderStore.setSettled(order.id, in: tx) }
             return
         }
         if let use = order.couponUseID { _ = try await coupons.redeem(use) }
@@ -215,9 +240,11 @@ struct Purchase: Sendable {
 
     /// Expires or cancels an open order: first the payment is closed at the provider; a capture that is found decides otherwise.
     func close(_ order: OrderRecord, _ reason: CloseReason) async throws {
+        var closed: Payment?
         if order.choice != nil {
             do {
                 let payment = try await payments.close(order.id, reason)
+                closed = payment
                 if payment.state == .captured {
                     switch reason {
                     case .expired: _ = try await fulfil(order, payment: payment)
@@ -232,14 +259,15 @@ struct Purchase: Sendable {
                 // No payment was made.
             }
         }
-        try await refuseAndEnd(order, reason, nil)
+        try await refuseAndEnd(order, reason, closed)
     }
 
     private func refuseAndEnd(_ order: OrderRecord, _ reason: CloseReason, _ payment: Payment?) async throws {
         let fulfilment = try await tickets.refuse(order.id, RefusalRequest(eventId: order.eventID, holdId: order.holdID))
         if fulfilment.outcome == .confirmed {
             // It was fulfilled before: then it is a paid order, and follows the rules for those.
-            _ = try await markPaid(order.id, payment)
+            let paid = try await markPaid(order.id, payment)
+            if paid.status == .paid, let payment, payment.state == .closed { try await settle(paid, payment) }
             return
         }
         try await end(order.id, as: reason == .expired ? .expired : .canceled, reason: reason.rawValue, payment: payment)
@@ -264,7 +292,11 @@ struct Purchase: Sendable {
 
     /// All that was captured and not refunded yet, once for each cause, and all tickets.
     private func giveBack(_ order: OrderRecord, _ payment: Payment?, cause: String) async throws {
-        try await refunds.refundAll(order.id, payment, cause: cause)
+        // One that was paid and then canceled has its refund, by the policy that it was canceled under.
+        let hasRefund = order.paidAt == nil ? false : try await refunds.hasRefund(order.id)
+        if !hasRefund {
+            try await refunds.refundAll(order.id, payment, cause: cause)
+        }
         if payment?.state == .captured { try await payments.settle(order.id, .refunded) }
         try await database.write { tx in try OrderStore.setSettled(order.id, in: tx) }
     }

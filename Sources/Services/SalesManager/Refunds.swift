@@ -46,6 +46,13 @@ struct Refunds: Sendable {
         if isThere { try await advance(id, cause, isFirst: true) }
     }
 
+    /// Whether one is on its way or was given.
+    func hasRefund(_ id: OrderID) async throws -> Bool {
+        try await database.read { tx in try RefundStore.refunds(of: id, in: tx) }.contains {
+            $0.status != .failed && $0.status != .canceled
+        }
+    }
+
     /// A cause that stands for a new try where an earlier one was withdrawn, such as for a ticket whose holder was inside then.
     func untriedCause(_ cause: String, of id: OrderID) async throws -> String {
         let withdrawn = try await database.read { tx in try RefundStore.refunds(of: id, in: tx).count { $0.status == .canceled } }
@@ -101,13 +108,15 @@ struct Refunds: Sendable {
     }
 
     private func finish(_ refund: RefundRecord, _ status: RefundState, of order: OrderRecord) async throws -> RefundRecord {
+        var late: Payment?
         switch status {
         case .succeeded:
             let voided = Set(refund.shares.filter(\.voidsTicket).map(\.unit))
             if !voided.isEmpty { try await tickets.void(refund.blockID) }
             // What was to be paid later, at the door, is for nothing now, and must not be taken any more.
             if order.payment?.state == .open, order.units.allSatisfy({ $0.refunded || voided.contains($0.id) }) {
-                _ = try await payments.close(order.id, .canceled)
+                let closed = try await payments.close(order.id, .canceled)
+                if closed.captured.amount > closed.refunded.amount { late = closed }
             }
         case .failed, .canceled: if refund.shares.contains(where: \.voidsTicket) { try await tickets.unblock(refund.blockID) }
         case .requested, .submitted: break
@@ -115,7 +124,7 @@ struct Refunds: Sendable {
         try await faults.point("sales.refund-finished")
         let secret = secret
         let outbox = outbox
-        return try await database.write { tx in
+        let finished = try await database.write { tx in
             guard var refund = try RefundStore.find(refund.orderID, refund.cause, in: tx),
                 var order = try OrderStore.lock(refund.orderID, in: tx)
             else { throw Problem.notFound("refund") }
@@ -134,6 +143,21 @@ struct Refunds: Sendable {
                     refundedAt: try tx.now), of: "\(order.id)", version: order.version, in: tx)
             return refund
         }
+        if let late { try await giveBack(late, of: order, cause: "\(refund.cause):late") }
+        return finished
+    }
+
+    /// What was taken at the door while the order was being canceled.
+    private func giveBack(_ payment: Payment, of order: OrderRecord, cause: String) async throws {
+        let refund = RefundRecord(
+            orderID: order.id, cause: cause, status: .requested, amount: payment.captured.amount - payment.refunded.amount, reason: cause,
+            isInsisting: true, createdAt: .now, shares: [])
+        try await database.write { tx in
+            try OrderStore.save(payment, of: order.id, in: tx)
+            _ = try RefundStore.insert(refund, in: tx)
+        }
+        try await advance(order.id, cause, isFirst: true)
+        try await payments.settle(order.id, .refunded)
     }
 
     private func set(_ status: RefundState, of refund: RefundRecord) async throws {

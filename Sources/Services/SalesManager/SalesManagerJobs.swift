@@ -41,13 +41,17 @@ struct Reconciler: Sendable {
             if order.expiresAt <= now {
                 try await purchase.close(order, .expired)
             } else if order.status == .draft {
-                guard try await bindCoupon(of: order) else { return try await purchase.close(order, .canceled) }
+                guard try await bindCoupon(of: order) else {
+                    // As it is now: the buyer's own request may have withdrawn it for the same reason.
+                    return try await purchase.close(try await purchase.find(order.id), .canceled)
+                }
                 _ = try await purchase.advance(order)
             } else if let payment = try await payments.payment(of: order.id) {
                 try await purchase.paymentChanged(order.id, payment)
             }
         case .paid:
             let payment = order.choice == nil ? nil : try await payments.payment(of: order.id)
+            if let payment { try await purchase.remember(payment, of: order) }
             try await purchase.settle(order, payment)
             if payment?.state == .open {
                 // To be paid at the door. Payments tells when that is done; until then there is no hurry.

@@ -96,6 +96,7 @@ final class GroupCommit: Sendable {
         }
         // Where it was alone, it has its error and nothing is left of it.
         guard isSpoiled, group.count > 1 else { return }
+        connection.forgetCommitActions(after: 0)
         try db.inTransaction(.immediate) {
             for member in group {
                 try connection.run("SAVEPOINT member")
