@@ -87,7 +87,7 @@ let package = Package(
         platform(
             "Storage",
             [
-                "Values", log, lifecycle, .product(name: "GRDB", package: "GRDB.swift"),
+                "Values", "EventLoops", log, lifecycle, .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ], touchesC: true),
         platform("Messaging", ["Values", "Storage", log, lifecycle, .product(name: "Metrics", package: "swift-metrics")]),

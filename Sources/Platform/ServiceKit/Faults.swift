@@ -1,4 +1,5 @@
 import Discovery
+import Values
 
 #if canImport(Glibc)
     import Glibc
@@ -10,8 +11,8 @@ package struct Faults: Sendable {
     private enum Fault: Sendable {
         /// Kills the process with SIGKILL with this probability.
         case crash(Double)
-        /// Waits this long.
-        case stall(Duration)
+        /// Waits this long, at most until the caller's deadline.
+        case stall(TimeSpan)
         /// Throws with this probability.
         case fail(Double)
     }
@@ -51,7 +52,9 @@ package struct Faults: Sendable {
         case .crash(let probability):
             if Double.random(in: 0..<1) < probability { kill(getpid(), SIGKILL) }
         case .stall(let time):
-            try? await Task.sleep(for: time)
+            let limit = Deadline.current.map { $0 - .now } ?? time
+            try? await Task.sleep(for: min(time, limit).duration)
+            if Deadline.isOver { throw Problem.unavailable("It took too long; nothing was done. Try again.") }
         case .fail(let probability):
             if Double.random(in: 0..<1) < probability { throw Problem.unavailable("A fault was asked for at \(name).") }
         }

@@ -1,5 +1,5 @@
 import Crypto
-package import Discovery
+import Discovery
 import FoundationEssentials
 package import HTTPTypes
 package import Storage
@@ -156,54 +156,49 @@ extension IdempotencyKey {
     package var text: String { Call.hash("\(principal)\n\(key)".utf8) }
 }
 
-/// Many keys at once, for requests that are decided together.
+/// Many keys at once, for requests that are decided together. What they make can be read again, so that its id is remembered and not
+/// the answer: a repeated request is told what became of it.
 extension Idempotency {
-    /// What was answered before under a key, by an earlier transaction or earlier in the same batch.
-    package struct Known: Sendable {
+    /// What was made under a key.
+    package struct Made: Sendable {
+        private let id: String
         private let fingerprint: String
-        private let answer: Result<Reply, Problem>
 
-        package init(_ answer: Result<Reply, Problem>, to key: IdempotencyKey) {
-            self.init(fingerprint: key.fingerprint, answer: answer)
+        package init(_ id: String, under key: IdempotencyKey) {
+            self.init(id: id, fingerprint: key.fingerprint)
         }
 
-        fileprivate init(fingerprint: String, answer: Result<Reply, Problem>) {
+        fileprivate init(id: String, fingerprint: String) {
+            self.id = id
             self.fingerprint = fingerprint
-            self.answer = answer
         }
 
-        package func reply(to key: IdempotencyKey) -> Result<Reply, Problem> {
-            fingerprint == key.fingerprint ? answer : .failure(.idempotencyKeyReused)
+        /// Throws `Problem` 422 where the key came with another request.
+        package func id(for key: IdempotencyKey) throws -> String {
+            guard fingerprint == key.fingerprint, !id.isEmpty else { throw Problem.idempotencyKeyReused }
+            return id
         }
     }
 
-    package static func answers(to keys: [IdempotencyKey], in tx: Transaction) throws -> [IdempotencyKey.Identity: Known] {
-        var known: [IdempotencyKey.Identity: Known] = [:]
+    package static func made(under keys: [IdempotencyKey], in tx: Transaction) throws -> [IdempotencyKey.Identity: Made] {
+        var known: [IdempotencyKey.Identity: Made] = [:]
         for (principal, keys) in Dictionary(grouping: keys, by: \.principal) {
             try tx.inChunks(keys.map(\.key)) { part in
                 let rows = try tx.rows(
-                    """
-                    SELECT key, fingerprint, status, location, body FROM idempotency
-                    WHERE principal = \(principal) AND key IN \(list: part)
-                    """)
+                    "SELECT key, fingerprint, location FROM idempotency WHERE principal = \(principal) AND key IN \(list: part)")
                 for row in rows {
-                    known[.init(principal: principal, key: try row["key"])] = Known(
-                        fingerprint: try row["fingerprint"], answer: .success(try reply(row)))
+                    known[.init(principal: principal, key: try row["key"])] = Made(
+                        id: try row["location"] ?? "", fingerprint: try row["fingerprint"])
                 }
             }
         }
         return known
     }
 
-    package static func remember(_ replies: [(Reply, IdempotencyKey)], in tx: Transaction) throws {
+    package static func remember(_ made: [(id: String, key: IdempotencyKey)], in tx: Transaction) throws {
         let now = try tx.now
         try tx.insert(
             "INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at) VALUES ",
-            replies.map { reply, key in
-                """
-                (\(key.principal), \(key.key), \(key.fingerprint), \(reply.status.code), \(reply.headers[.location]), \
-                \(String(decoding: reply.body, as: UTF8.self)), \(now))
-                """
-            })
+            made.map { id, key in "(\(key.principal), \(key.key), \(key.fingerprint), 201, \(id), '', \(now))" })
     }
 }

@@ -2,7 +2,6 @@ package import Configuration
 package import Discovery
 package import Logging
 package import Messaging
-package import ServiceLifecycle
 package import Storage
 
 /// The shape of a service. The eight services conform to it, and `ticketflow` runs any subset of them in one process.
@@ -16,14 +15,11 @@ package protocol Microservice: Sendable {
     var consumers: [Consumer] { get }
     /// What it does on a timer.
     var jobs: [Job] { get }
-    /// What runs beside the requests for as long as the service does.
-    var services: [any Service] { get }
     /// Runs once before the first request, after the migrations.
     func prepare() async throws
 }
 
 extension Microservice {
-    package var services: [any Service] { [] }
     package func prepare() async throws {}
 }
 

@@ -32,7 +32,6 @@ package struct ServiceHost: Sendable {
             }
         }
         var services: [any Service] = [OutboxRelay(database: database, broker: broker, signal: outboxSignal, logger: logger)]
-        services += service.services
         services += service.consumers.map { ConsumerRunner(consumer: $0, broker: broker, logger: logger) }
         services += (service.jobs + [housekeeping]).map { JobRunner($0, logger: logger) }
         return ServiceHost(

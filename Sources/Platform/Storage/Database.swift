@@ -24,6 +24,13 @@ package final class Database: Service {
         try await engine.write(body)
     }
 
+    /// Has `item` decided with all others of its lane that wait at the same time. As for `write`, it ends with its real outcome.
+    package func write<Item: Sendable, Answer: Sendable>(
+        _ item: Item, lane: String, by coalescer: Coalescer<Item, Answer>
+    ) async throws -> Answer {
+        try await engine.write(item, lane: lane, by: coalescer)
+    }
+
     /// Runs `body` on a snapshot. Never waits for writers.
     package func read<Result: Sendable>(
         _ body: @escaping @Sendable (Transaction) throws -> Result
@@ -100,6 +107,9 @@ package struct Migration: Sendable {
 /// A kind of database: SQLite, PostgreSQL.
 protocol StorageEngine: Sendable {
     func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result
+    func write<Item: Sendable, Answer: Sendable>(
+        _ item: Item, lane: String, by coalescer: Coalescer<Item, Answer>
+    ) async throws -> Answer
     func read<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result
     func run() async
     func close() async throws

@@ -17,44 +17,56 @@ struct HoldBatch {
     let questions: [HoldQuestion]
     let holdTime: TimeSpan
 
-    func decide(in tx: Transaction) throws -> [Result<Reply, Problem>] {
-        var known = try Idempotency.answers(to: questions.map(\.key), in: tx)
+    /// A lane for each event: a hold may need several pools, and all of one cart belong to one event. Several instances may work
+    /// side by side; the pools' row locks order their batches.
+    static func coalescer(holdTime: TimeSpan) -> Coalescer<HoldQuestion, Hold> {
+        Coalescer { questions, tx in
+            try HoldBatch(event: questions[0].request.eventId, questions: questions, holdTime: holdTime).decide(in: tx)
+        }
+    }
+
+    func decide(in tx: Transaction) throws -> [Result<Hold, any Error>] {
+        var known = try Idempotency.made(under: questions.map(\.key), in: tx)
         let wanted = Set(questions.flatMap { $0.request.lines.map(\.ticketTypeId) })
         let types = try InventoryStore.ticketTypes(wanted, in: tx)
         var (stock, now) = try InventoryStore.lock(Set(types.values.flatMap(\.poolIds)), in: tx)
         let isClosed = try InventoryStore.isClosed(event, in: tx)
 
-        var answers: [Result<Reply, Problem>] = []
+        var answers: [Result<Hold, any Error>] = []
         var holds: [HoldRecord] = []
-        var remembered: [(Reply, IdempotencyKey)] = []
+        var made: [(id: String, key: IdempotencyKey)] = []
+        let decision = HoldDecision(event: event, types: types, isClosed: isClosed, now: now)
         for question in questions {
-            if let earlier = known[question.key.identity] {
-                answers.append(earlier.reply(to: question.key))
-                continue
-            }
-            let answer: Result<Reply, Problem>
             do {
-                let hold = try HoldDecision(event: event, types: types, isClosed: isClosed, now: now)
-                    .make(question, expiresAt: now + (question.request.ttlSeconds.map { .seconds($0) } ?? holdTime), from: &stock)
-                let wire = hold.wire(at: now)
-                let reply = try Reply.created(wire, at: "/api/v1/holds/\(hold.id)")
+                if let earlier = try known[question.key.identity]?.id(for: question.key) {
+                    answers.append(.success(try first(earlier, among: holds, in: tx).wire(at: now)))
+                    continue
+                }
+                let hold = try decision.make(
+                    question, expiresAt: now + (question.request.ttlSeconds.map { .seconds($0) } ?? holdTime), from: &stock)
                 holds.append(hold)
-                remembered.append((reply, question.key))
-                answer = .success(reply)
+                // A refusal is not remembered: stock may return.
+                known[question.key.identity] = Idempotency.Made(hold.id.description, under: question.key)
+                made.append((hold.id.description, question.key))
+                answers.append(.success(hold.wire(at: now)))
             } catch let problem as Problem {
-                answer = .failure(problem)
+                answers.append(.failure(problem))
             }
-            // A refusal is not remembered beyond the batch: stock may return.
-            known[question.key.identity] = Idempotency.Known(answer, to: question.key)
-            answers.append(answer)
         }
         if !holds.isEmpty {
             try HoldStore.insert(holds, at: now, in: tx)
             try HoldStore.markHeld(Set(holds.flatMap { $0.lines.map(\.line.ticketTypeId) }), in: tx)
-            try Idempotency.remember(remembered, in: tx)
+            try Idempotency.remember(made, in: tx)
+            try InventoryStore.save(stock, at: now, in: tx)
         }
-        try InventoryStore.save(stock, at: now, in: tx)
         return answers
+    }
+
+    /// What was made under a key that comes again, by this batch or before it.
+    private func first(_ id: String, among holds: [HoldRecord], in tx: Transaction) throws -> HoldRecord {
+        if let hold = holds.first(where: { $0.id.description == id }) { return hold }
+        guard let id = HoldID(id), let hold = try HoldStore.find(id, in: tx) else { throw Problem.notFound("hold") }
+        return hold
     }
 }
 

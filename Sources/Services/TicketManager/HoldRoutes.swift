@@ -8,8 +8,15 @@ import Values
 struct HoldRoutes: Sendable {
     let database: Database
     let events: EventDirectory
-    let desk: HoldDesk
-    let configuration: TicketManagerConfiguration
+    let coalescer: Coalescer<HoldQuestion, Hold>
+    let faults: Faults
+
+    init(database: Database, events: EventDirectory, holdTime: TimeSpan, faults: Faults) {
+        self.database = database
+        self.events = events
+        self.faults = faults
+        coalescer = HoldBatch.coalescer(holdTime: holdTime)
+    }
 
     var endpoints: [Endpoint] {
         [
@@ -30,7 +37,11 @@ struct HoldRoutes: Sendable {
         validation.check(request.ttlSeconds.map { (1...3_600).contains($0) } ?? true, "ttlSeconds", "must be from 1 to 3,600")
         try validation.end()
         guard try await events.facts(request.eventId).isPublic else { throw Problem.notFound("event") }
-        return try await desk.decide(HoldQuestion(request: request, key: try call.idempotencyKey(), id: HoldID()))
+        let question = HoldQuestion(request: request, key: try call.idempotencyKey(), id: HoldID())
+        let lane = request.eventId.description
+        try await faults.point("tickets.hold(\(lane))")
+        let hold = try await database.write(question, lane: lane, by: coalescer)
+        return try .created(hold, at: "/api/v1/holds/\(hold.id)")
     }
 
     @Sendable private func show(_ call: Call) async throws -> Reply {

@@ -2,7 +2,6 @@ import Contracts
 package import Discovery
 package import Messaging
 package import ServiceKit
-package import ServiceLifecycle
 package import Storage
 
 /// Pools, ticket types, holds, tickets and check-in.
@@ -10,7 +9,6 @@ package struct TicketManagerService: Microservice {
     package static let name = ServiceName.ticketManager
     package static let migrations = TicketManagerMigrations.all
 
-    private let desk: HoldDesk
     private let pools: PoolRoutes
     private let ticketTypes: TicketTypeRoutes
     private let holds: HoldRoutes
@@ -29,10 +27,9 @@ package struct TicketManagerService: Microservice {
         let staff = Staff(authentication: authentication, events: events)
         let signer = try TicketSigner(privateKey: environment.secrets.findOrMake("ticket-signing-key"))
         let holderSecret = LinkSecret(key: try environment.secrets.findOrMake("ticket-link-key"), purpose: "ticket")
-        desk = HoldDesk(database: database, holdTime: configuration.holdTime, faults: environment.faults)
         pools = PoolRoutes(database: database, staff: staff)
         ticketTypes = TicketTypeRoutes(database: database, outbox: environment.outbox, staff: staff)
-        holds = HoldRoutes(database: database, events: events, desk: desk, configuration: configuration)
+        holds = HoldRoutes(database: database, events: events, holdTime: configuration.holdTime, faults: environment.faults)
         fulfilments = FulfilmentRoutes(database: database, signer: signer, faults: environment.faults)
         blocks = BlockRoutes(database: database, events: events)
         tickets = TicketRoutes(
@@ -52,6 +49,4 @@ package struct TicketManagerService: Microservice {
     package var jobs: [Job] {
         [Job("sweep-holds", every: configuration.sweepInterval, sweeper.sweep)]
     }
-
-    package var services: [any Service] { [desk] }
 }

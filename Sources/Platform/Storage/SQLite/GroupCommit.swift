@@ -1,3 +1,4 @@
+internal import EventLoops
 internal import GRDB
 import ServiceLifecycle
 import Synchronization
@@ -30,9 +31,20 @@ final class GroupCommit: Sendable {
     }
 
     func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
+        try await wait { outcome in Member(outcome: outcome, body: body) }
+    }
+
+    func write<Item: Sendable, Answer: Sendable>(
+        _ item: Item, lane: String, by coalescer: Coalescer<Item, Answer>
+    ) async throws -> Answer {
+        let lane = Lane(coalescer: ObjectIdentifier(coalescer), name: lane)
+        return try await wait { outcome in LaneMember(outcome: outcome, lane: lane, item: item, coalescer: coalescer) }
+    }
+
+    private func wait<Value: Sendable>(_ member: (Outcome<Value>) -> any PendingWrite) async throws -> Value {
         let deadline = Deadline.current
         return try await withCheckedThrowingContinuation { continuation in
-            let member = Member(body: body, deadline: deadline, continuation: continuation)
+            let member = member(Outcome(deadline: deadline, continuation: continuation))
             let startsDraining = state.withLock { state in
                 state.waiting.append(member)
                 defer { state.isDraining = true }
@@ -49,12 +61,12 @@ final class GroupCommit: Sendable {
         while !Task.isShuttingDownGracefully, (try? await Task.sleep(for: .milliseconds(100))) != nil {
             let now = Instant.now
             let (expired, begun) = state.withLock { state in
-                let expired = state.waiting.filter { $0.isOver(at: now) }
-                if !expired.isEmpty { state.waiting.removeAll { $0.isOver(at: now) } }
-                return (expired, state.running.filter { $0.isOver(at: now) })
+                let expired = state.waiting.filter { $0.waiter.isOver(at: now) }
+                if !expired.isEmpty { state.waiting.removeAll { $0.waiter.isOver(at: now) } }
+                return (expired, state.running.filter { $0.waiter.isOver(at: now) })
             }
-            for member in expired { member.expire(begun: false) }
-            for member in begun { member.expire(begun: true) }
+            for member in expired { member.waiter.fail(.deadline(begun: false)) }
+            for member in begun { member.waiter.fail(.deadline(begun: true)) }
         }
     }
 
@@ -74,23 +86,25 @@ final class GroupCommit: Sendable {
                 connection.forgetCommitActions(after: 0)
                 try commit(group, on: connection, db)
                 for action in connection.takeCommitActions() { action() }
-                for member in group { member.finish() }
+                HomeLoop.resume(group, home: \.waiter.home) { $0.waiter.finish() }
             } catch {
                 let reason = StorageError.commitFailed("\(error)")
-                for member in group { member.fail(reason) }
+                HomeLoop.resume(group, home: \.waiter.home) { $0.waiter.fail(reason) }
             }
         }
     }
 
-    /// First without savepoints, which cost a copy of every page that a member changes. A member that throws before it changes
-    /// anything, as one that refuses does, needs none. For one that throws later, all are undone and run again, each in a savepoint.
+    /// First without savepoints, which cost a copy of every page that a member changes, and the members of a lane together. A member
+    /// that throws before it changes anything, as one that refuses does, needs none. For one that throws later, and for a lane that
+    /// throws, all are undone and run again, each alone in a savepoint.
     private func commit(_ group: [any PendingWrite], on connection: SQLiteConnection, _ db: GRDB.Database) throws {
         let transaction = Transaction(connection: connection)
         var isSpoiled = false
         try db.inTransaction(.immediate) {
-            for member in group where !isSpoiled {
+            for members in GroupCommit.lanes(group) where !isSpoiled {
                 let changes = connection.changes
-                isSpoiled = try !perform(member, transaction, on: connection, db) && connection.changes != changes
+                let isDone = try perform(members, transaction, on: connection, db)
+                isSpoiled = !isDone && (members.count > 1 || connection.changes != changes)
             }
             return isSpoiled ? .rollback : .commit
         }
@@ -100,58 +114,124 @@ final class GroupCommit: Sendable {
         try db.inTransaction(.immediate) {
             for member in group {
                 try connection.run("SAVEPOINT member")
-                if try !perform(member, transaction, on: connection, db) { try connection.run("ROLLBACK TO member") }
+                if try !perform([member], transaction, on: connection, db) { try connection.run("ROLLBACK TO member") }
                 try connection.run("RELEASE member")
             }
             return .commit
         }
     }
 
-    /// False if the member threw.
+    /// Members that are performed together; the others each for itself.
+    private static func lanes(_ group: [any PendingWrite]) -> [[any PendingWrite]] {
+        var lanes: [[any PendingWrite]] = []
+        var places: [Lane: Int] = [:]
+        for member in group {
+            guard let lane = member.lane else {
+                lanes.append([member])
+                continue
+            }
+            if let place = places[lane] {
+                lanes[place].append(member)
+            } else {
+                places[lane] = lanes.count
+                lanes.append([member])
+            }
+        }
+        return lanes
+    }
+
+    /// False if they threw.
+    /// - Parameter members: one, or several of one lane.
     private func perform(
-        _ member: any PendingWrite, _ transaction: Transaction, on connection: SQLiteConnection, _ db: GRDB.Database
+        _ members: [any PendingWrite], _ transaction: Transaction, on connection: SQLiteConnection, _ db: GRDB.Database
     ) throws -> Bool {
         let actions = connection.commitActions.count
-        let isDone = member.perform(transaction)
+        let isDone = members[0].perform(with: members, transaction)
         if !isDone { connection.forgetCommitActions(after: actions) }
         guard db.isInsideTransaction else { throw StorageError.commitFailed("a member ended the transaction") }
         return isDone
     }
 }
 
+/// What one coalescer decides together.
+private struct Lane: Hashable {
+    let coalescer: ObjectIdentifier
+    let name: String
+}
+
 private protocol PendingWrite: Sendable {
+    /// Nil for one that nothing else is decided with.
+    var lane: Lane? { get }
+    var waiter: any Waiter { get }
     /// Runs the body and keeps what it said; false if it threw.
-    func perform(_ transaction: Transaction) -> Bool
+    /// - Parameter members: of the same lane, this one among them.
+    func perform(with members: [any PendingWrite], _ transaction: Transaction) -> Bool
+}
+
+/// Who waits for a write.
+private protocol Waiter: Sendable {
+    var home: HomeLoop { get }
     func finish()
     func fail(_ error: StorageError)
     func isOver(at now: Instant) -> Bool
-    func expire(begun: Bool)
 }
 
-private final class Member<Value: Sendable>: PendingWrite {
-    private let body: @Sendable (Transaction) throws -> Value
+/// A write that is decided for itself.
+private struct Member<Value: Sendable>: PendingWrite {
+    let outcome: Outcome<Value>
+    let body: @Sendable (Transaction) throws -> Value
+
+    var lane: Lane? { nil }
+    var waiter: any Waiter { outcome }
+
+    func perform(with members: [any PendingWrite], _ transaction: Transaction) -> Bool {
+        do {
+            outcome.keep(.success(try body(transaction)))
+            return true
+        } catch {
+            outcome.keep(.failure(error))
+            return false
+        }
+    }
+}
+
+/// A write that is decided with the others of its lane.
+private struct LaneMember<Item: Sendable, Value: Sendable>: PendingWrite {
+    let outcome: Outcome<Value>
+    let lane: Lane?
+    let item: Item
+    let coalescer: Coalescer<Item, Value>
+
+    var waiter: any Waiter { outcome }
+
+    func perform(with members: [any PendingWrite], _ transaction: Transaction) -> Bool {
+        let members = members.map { $0 as! LaneMember<Item, Value> }
+        do {
+            let answers = try coalescer.decide(members.map(\.item), transaction)
+            precondition(answers.count == members.count, "a coalescer answered \(answers.count) of \(members.count) items")
+            for (member, answer) in zip(members, answers) { member.outcome.keep(answer) }
+            return true
+        } catch {
+            for member in members { member.outcome.keep(.failure(error)) }
+            return false
+        }
+    }
+}
+
+/// What becomes of a write, and who waits for it.
+private final class Outcome<Value: Sendable>: Waiter {
+    let home = HomeLoop.current
     private let deadline: Instant?
     private let result = Mutex<Result<Value, any Error>?>(nil)
     private let continuation: Mutex<CheckedContinuation<Value, any Error>?>
 
-    init(
-        body: @escaping @Sendable (Transaction) throws -> Value, deadline: Instant?,
-        continuation: CheckedContinuation<Value, any Error>
-    ) {
-        self.body = body
+    init(deadline: Instant?, continuation: CheckedContinuation<Value, any Error>) {
         self.deadline = deadline
         self.continuation = Mutex(continuation)
     }
 
-    func perform(_ transaction: Transaction) -> Bool {
-        do {
-            let value = try body(transaction)
-            result.withLock { $0 = .success(value) }
-            return true
-        } catch {
-            result.withLock { $0 = .failure(error) }
-            return false
-        }
+    func keep(_ result: Result<Value, any Error>) {
+        self.result.withLock { $0 = result }
     }
 
     func finish() {
@@ -166,10 +246,6 @@ private final class Member<Value: Sendable>: PendingWrite {
     func isOver(at now: Instant) -> Bool {
         guard let deadline else { return false }
         return deadline <= now
-    }
-
-    func expire(begun: Bool) {
-        take()?.resume(throwing: StorageError.deadline(begun: begun))
     }
 
     private func take() -> CheckedContinuation<Value, any Error>? {

@@ -1,3 +1,4 @@
+internal import EventLoops
 internal import GRDB
 import Synchronization
 
@@ -57,21 +58,23 @@ final class GroupRead: Sendable {
                     for read in batch { read.perform(transaction) }
                     return .commit
                 }
-                for read in batch { read.finish() }
+                HomeLoop.resume(batch, home: \.home) { $0.finish() }
             } catch {
-                for read in batch { read.fail(error) }
+                HomeLoop.resume(batch, home: \.home) { $0.fail(error) }
             }
         }
     }
 }
 
 private protocol PendingRead: Sendable {
+    var home: HomeLoop { get }
     func perform(_ transaction: Transaction)
     func finish()
     func fail(_ error: any Error)
 }
 
 private final class Read<Value: Sendable>: PendingRead {
+    let home = HomeLoop.current
     private let body: @Sendable (Transaction) throws -> Value
     private let result = Mutex<Result<Value, any Error>?>(nil)
     private let continuation: CheckedContinuation<Value, any Error>

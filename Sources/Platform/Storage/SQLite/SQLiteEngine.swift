@@ -40,6 +40,12 @@ final class SQLiteEngine: StorageEngine {
         try await commits.write(body)
     }
 
+    func write<Item: Sendable, Answer: Sendable>(
+        _ item: Item, lane: String, by coalescer: Coalescer<Item, Answer>
+    ) async throws -> Answer {
+        try await commits.write(item, lane: lane, by: coalescer)
+    }
+
     func read<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
         try await reads.read(body)
     }
