@@ -102,11 +102,7 @@ func withHouse<Result>(
         traffic: traffic)
     let databases = [house.tickets.database, house.sales.database, house.coupons.database, house.payments.database]
     do {
-        let result = try await withThrowingTaskGroup(of: Void.self) { group in
-            for background in house.tickets.service.services { group.addTask { try await background.run() } }
-            defer { group.cancelAll() }
-            return try await Deadline.$current.withValue(.now + patience) { try await body(house) }
-        }
+        let result = try await Deadline.$current.withValue(.now + patience) { try await body(house) }
         for database in databases { try await database.close() }
         return result
     } catch {

@@ -148,11 +148,7 @@ func withService<S: Microservice, Result>(
     peers(transport)
     let harness = try await ServiceHarness<S>.open(folder, settings, faults: faults, transport, try await TestTokens())
     do {
-        let result = try await withThrowingTaskGroup(of: Void.self) { group in
-            for background in harness.service.services { group.addTask { try await background.run() } }
-            defer { group.cancelAll() }
-            return try await body(harness)
-        }
+        let result = try await body(harness)
         try await harness.database.close()
         return result
     } catch {
