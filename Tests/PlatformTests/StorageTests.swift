@@ -121,6 +121,56 @@ enum Engine: String, CaseIterable, Sendable {
     }
 
     @Test(arguments: Engine.allCases)
+    func `items of a lane that wait together are decided together, those of others by themselves`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            let coalescer = Coalescer<Int, String> { items, tx in
+                try tx.insert("INSERT INTO item (id, name) VALUES ", items.map { "(\($0), \("\(items.count)"))" })
+                return items.map { .success("\($0) of \(items.sorted())") }
+            }
+            // While the first write holds the engine, the others gather.
+            let gathered = try await withThrowingTaskGroup(of: String.self) { group in
+                group.addTask {
+                    try await database.write { _ in Thread.sleep(forTimeInterval: 0.3) }
+                    return ""
+                }
+                try await Task.sleep(for: .milliseconds(100))
+                for id in 0..<20 {
+                    group.addTask { try await database.write(id, lane: id < 15 ? "a" : "b", by: coalescer) }
+                }
+                return try await group.reduce(into: Set<String>()) { $0.insert($1) }
+            }
+            #expect(gathered.count == 21)
+            let odd = gathered.filter { answer in
+                guard let id = Int(answer.prefix { $0 != " " }) else { return false }
+                return (0..<20).contains { other in (other < 15) != (id < 15) && answer.contains(" of [\(other),") }
+            }
+            #expect(odd.isEmpty, "another lane's item was decided with them")
+            let written: Int = try await database.read { tx in try tx.row("SELECT COUNT(*) AS n FROM item")!["n"] }
+            #expect(written == 20)
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `where a lane throws, each of its items is decided again alone`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            let coalescer = Coalescer<Int, Int> { items, tx in
+                // A price below zero breaks the schema's CHECK.
+                for id in items { try tx.execute("INSERT INTO item (id, name, price) VALUES (\(id), 'x', \(id == 7 ? -1 : id))") }
+                return items.map { .success($0) }
+            }
+            let done = try await withThrowingTaskGroup(of: Int?.self) { group in
+                for id in 0..<20 { group.addTask { try? await database.write(id, lane: "a", by: coalescer) } }
+                return try await group.reduce(into: Set<Int>()) { done, id in if let id { done.insert(id) } }
+            }
+            #expect(done == Set(0..<20).subtracting([7]))
+            let written: Int = try await database.read { tx in try tx.row("SELECT COUNT(*) AS n FROM item")!["n"] }
+            #expect(written == 19)
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
     func `what runs on commit runs after it, and not when it is rolled back`(engine: Engine) async throws {
         struct Refused: Error {}
         try await engine.withDatabase { database, _ in
