@@ -8,11 +8,11 @@ package enum Inbox {
 
     /// False if `consumer` has handled this event before; then there is nothing left to do.
     package static func accept(_ event: MessageID, by consumer: String, in tx: Transaction) throws -> Bool {
-        try tx.row(
+        try tx.execute(
             """
             INSERT INTO inbox (consumer, event_id, received_at) VALUES (\(consumer), \(event), \(tx.now))
-            ON CONFLICT DO NOTHING RETURNING event_id
-            """) != nil
+            ON CONFLICT DO NOTHING
+            """) == 1
     }
 
     package static func forgetOld(in tx: Transaction) throws {

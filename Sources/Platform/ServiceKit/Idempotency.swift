@@ -32,7 +32,6 @@ package enum Idempotency {
             principal TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, status BIGINT NOT NULL,
             location TEXT, body TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (principal, key)
         ) CLUSTERED;
-        CREATE INDEX idempotency_created_at ON idempotency (created_at);
         """)
 
     /// The first answer if there was one; else what `effect` answers, remembered from now on.
@@ -67,18 +66,34 @@ package enum Idempotency {
     }
 
     package static func remember(_ reply: Reply, for key: IdempotencyKey, in tx: Transaction) throws {
-        let isNew = try tx.row(
+        let inserted = try tx.execute(
             """
             INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at)
             VALUES (\(key.principal), \(key.key), \(key.fingerprint), \(reply.status.code), \(reply.headers[.location]),
                 \(String(decoding: reply.body, as: UTF8.self)), \(tx.now))
-            ON CONFLICT DO NOTHING RETURNING key
+            ON CONFLICT DO NOTHING
             """)
-        guard isNew != nil else { throw Problem.requestInProgress }
+        guard inserted == 1 else { throw Problem.requestInProgress }
     }
 
-    static func forgetOld(in tx: Transaction) throws {
-        try tx.execute("DELETE FROM idempotency WHERE created_at < \(tx.now - retention)")
+    /// Old keys are looked for beside the writers, and forgotten in small parts: an index for it would be written by every request.
+    static func forgetOld(in database: Database) async throws {
+        let before = Instant.now - retention
+        let old = try await database.read { tx in
+            try tx.rows("SELECT principal, key FROM idempotency WHERE created_at < \(before)").map { row in
+                (principal: try row["principal"] as String, key: try row["key"] as String)
+            }
+        }
+        for (principal, keys) in Dictionary(grouping: old, by: \.principal) {
+            for start in stride(from: 0, to: keys.count, by: 256) {
+                let part = keys[start...].prefix(256).map(\.key)
+                try await database.write { tx in
+                    try tx.inChunks(part) { keys in
+                        _ = try tx.execute("DELETE FROM idempotency WHERE principal = \(principal) AND key IN \(list: keys)")
+                    }
+                }
+            }
+        }
     }
 }
 

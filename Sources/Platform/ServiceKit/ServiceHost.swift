@@ -26,10 +26,8 @@ package struct ServiceHost: Sendable {
         let service = try S(environment)
         try await service.prepare()
         let housekeeping = Job("housekeeping", every: .hours(1)) {
-            try await database.write { tx in
-                try Idempotency.forgetOld(in: tx)
-                try Inbox.forgetOld(in: tx)
-            }
+            try await Idempotency.forgetOld(in: database)
+            try await database.write { tx in try Inbox.forgetOld(in: tx) }
         }
         var services: [any Service] = [OutboxRelay(database: database, broker: broker, signal: outboxSignal, logger: logger)]
         services += service.consumers.map { ConsumerRunner(consumer: $0, broker: broker, logger: logger) }

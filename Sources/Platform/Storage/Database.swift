@@ -4,7 +4,7 @@ import ServiceLifecycle
 ///
 /// The body of a transaction is synchronous and may be run again, so it has no effects but those on the database.
 /// It never catches a database error: PostgreSQL has aborted the transaction by then. Where a conflict is expected,
-/// say `ON CONFLICT DO NOTHING RETURNING` and look at the rows.
+/// say `ON CONFLICT DO NOTHING` and look at how many rows were changed.
 package final class Database: Service {
     package let name: String
     private let engine: any StorageEngine
@@ -57,12 +57,12 @@ package final class Database: Service {
         }
         for migration in migrations where !applied.contains(where: { $0.id == migration.id }) {
             try await write { tx in
-                let isNew = try tx.row(
+                let inserted = try tx.execute(
                     """
                     INSERT INTO schema_migration (id, text, applied_at) VALUES (\(migration.id), \(migration.text), \(tx.now))
-                    ON CONFLICT DO NOTHING RETURNING id
+                    ON CONFLICT DO NOTHING
                     """)
-                guard isNew != nil else { return }
+                guard inserted == 1 else { return }
                 for statement in migration.statements { try tx.define(statement) }
             }
         }

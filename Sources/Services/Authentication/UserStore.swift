@@ -14,14 +14,14 @@ enum UserStore {
     /// - Parameter verification: the hash of the token that verifies the address.
     static func insert(_ stored: StoredUser, verification: String?, in tx: Transaction) throws -> Bool {
         let user = stored.user
-        return try tx.row(
+        return try tx.execute(
             """
             INSERT INTO user_account
                 (id, email, name, locale, password_hash, is_email_verified, is_admin, verification_hash, created_at)
             VALUES (\(user.id), \(user.email), \(user.name), \(user.locale), \(stored.passwordHash),
                 \(user.isEmailVerified), \(user.isAdmin), \(verification), \(user.createdAt))
-            ON CONFLICT (email) DO NOTHING RETURNING id
-            """) != nil
+            ON CONFLICT (email) DO NOTHING
+            """) == 1
     }
 
     /// - Parameter email: normalised.

@@ -6,16 +6,16 @@ import Values
 enum CouponStore {
     /// - Returns: false if the organizer has a coupon of this code already.
     static func insert(_ coupon: Coupon, by actor: String, in tx: Transaction) throws -> Bool {
-        let isNew = try tx.row(
+        let inserted = try tx.execute(
             """
             INSERT INTO coupon (id, organizer_id, code, name, max_redemptions, per_buyer_limit, valid_from, valid_until, status,
                 version, created_at)
             VALUES (\(coupon.id), \(coupon.organizerId), \(coupon.code), \(coupon.name), \(coupon.maxRedemptions),
                 \(coupon.perBuyerLimit), \(coupon.validFrom), \(coupon.validUntil), \(coupon.status.rawValue),
                 \(coupon.version), \(coupon.createdAt))
-            ON CONFLICT DO NOTHING RETURNING id
+            ON CONFLICT DO NOTHING
             """)
-        guard isNew != nil else { return false }
+        guard inserted == 1 else { return false }
         try recordVersion(coupon, by: actor, reason: "created", in: tx)
         return true
     }

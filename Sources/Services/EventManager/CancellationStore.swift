@@ -13,13 +13,13 @@ enum CancellationStore {
     /// True if there is something new to do: a first cancellation, or refunds after one without.
     static func request(_ id: EventID, refund: Bool, reason: String?, in tx: Transaction) throws -> Bool {
         let now = try tx.now
-        let isNew = try tx.row(
+        let inserted = try tx.execute(
             """
             INSERT INTO cancellation (event_id, refund, reason, requested_at, attempted_at)
             VALUES (\(id), \(refund), \(reason), \(now), \(now))
-            ON CONFLICT (event_id) DO NOTHING RETURNING event_id
+            ON CONFLICT (event_id) DO NOTHING
             """)
-        if isNew != nil { return true }
+        if inserted == 1 { return true }
         guard refund else { return false }
         return try tx.execute(
             """

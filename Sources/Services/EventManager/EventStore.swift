@@ -11,7 +11,7 @@ extension EventState: SQLTextValue {}
 enum EventStore {
     /// False if the slug is taken.
     static func insert(_ event: Event, by actor: String, in tx: Transaction) throws -> Bool {
-        let isNew = try tx.row(
+        let inserted = try tx.execute(
             """
             INSERT INTO event
                 (id, slug, organizer_id, name, summary, description, state, is_listed, starts_at, local_starts_at, ends_at,
@@ -22,9 +22,9 @@ enum EventStore {
                 \(event.localEndsAt), \(event.overAt), \(event.timeZone), \(event.venueId), \(event.onlineURL),
                 \(event.currency), \(event.imageURL), \(event.ageRestriction), \(event.refundPolicy?.until),
                 \(event.refundPolicy?.feesRefunded), \(searchText(event)), \(event.version), \(event.createdAt))
-            ON CONFLICT (slug) DO NOTHING RETURNING id
+            ON CONFLICT (slug) DO NOTHING
             """)
-        guard isNew != nil else { return false }
+        guard inserted == 1 else { return false }
         try remember(event.id, from: nil, to: event.state.rawValue, by: actor, reason: nil, in: tx)
         return true
     }

@@ -5,13 +5,13 @@ import Storage
 enum OrganizerStore {
     /// False if the slug is taken.
     static func insert(_ organizer: Organizer, creator: UserID, in tx: Transaction) throws -> Bool {
-        try tx.row(
+        try tx.execute(
             """
             INSERT INTO organizer (id, name, slug, email, search_text, creator_id, is_owner_confirmed, created_at)
             VALUES (\(organizer.id), \(organizer.name), \(organizer.slug), \(organizer.email),
                 \(SearchText.folded(organizer.name)), \(creator), FALSE, \(organizer.createdAt))
-            ON CONFLICT (slug) DO NOTHING RETURNING id
-            """) != nil
+            ON CONFLICT (slug) DO NOTHING
+            """) == 1
     }
 
     static func find(_ id: OrganizerID, in tx: Transaction) throws -> Organizer? {

@@ -14,13 +14,13 @@ enum PaymentStore {
 
     /// False if the order has a payment already.
     static func insert(_ payment: PaymentRecord, in tx: Transaction) throws -> Bool {
-        try tx.row(
+        try tx.execute(
             """
             INSERT INTO payment (id, order_id, organizer_id, amount, currency, description, buyer_email, state, expires_at, created_at)
             VALUES (\(payment.id), \(payment.orderID), \(payment.organizerID), \(payment.amount.amount), \(payment.amount.currency),
                 \(payment.description), \(payment.buyerEmail), \(payment.state), \(payment.expiresAt), \(tx.now))
-            ON CONFLICT (order_id) DO NOTHING RETURNING id
-            """) != nil
+            ON CONFLICT (order_id) DO NOTHING
+            """) == 1
     }
 
     static func find(_ id: PaymentID, in tx: Transaction) throws -> PaymentRecord? {

@@ -16,12 +16,12 @@ enum ProviderEventStore {
     /// - Returns: false if it was stored before.
     static func insert(_ event: ProviderEvent, from provider: String, applyAt: Instant?, in tx: Transaction) throws -> Bool {
         let now = try tx.now
-        return try tx.row(
+        return try tx.execute(
             """
             INSERT INTO provider_event (provider, event_id, json, received_at, applied_at, apply_at)
             VALUES (\(provider), \(event.id), \(try JSON.text(of: event)), \(now), \(applyAt == nil ? now : nil), \(applyAt))
-            ON CONFLICT DO NOTHING RETURNING event_id
-            """) != nil
+            ON CONFLICT DO NOTHING
+            """) == 1
     }
 
     static func markApplied(_ id: String, from provider: String, in tx: Transaction) throws {

@@ -12,15 +12,15 @@ enum RefundStore {
 
     /// False if the order has a refund for this cause already.
     static func insert(_ refund: RefundRecord, in tx: Transaction) throws -> Bool {
-        try tx.row(
+        try tx.execute(
             """
             INSERT INTO refund (id, payment_id, order_id, attempt_id, cause_id, amount, currency, reason, state, is_automatic,
                 is_counted, check_at, created_at)
             VALUES (\(refund.id), \(refund.paymentID), \(refund.orderID), \(refund.attemptID), \(refund.causeID),
                 \(refund.amount.amount), \(refund.amount.currency), \(refund.reason), \(refund.state), \(refund.isAutomatic),
                 \(refund.isCounted), \(refund.checkAt), \(refund.createdAt))
-            ON CONFLICT (order_id, cause_id) DO NOTHING RETURNING id
-            """) != nil
+            ON CONFLICT (order_id, cause_id) DO NOTHING
+            """) == 1
     }
 
     static func find(_ id: RefundID, in tx: Transaction) throws -> RefundRecord? {

@@ -10,9 +10,9 @@ enum SaleStore {
     /// Counts a paid order, once, with the refunds that were heard of before it.
     static func addPaid(_ sale: Sale, in tx: Transaction) throws {
         try lockEvent(of: sale, in: tx)
-        let isNew = try tx.row(
-            "INSERT INTO paid_order (order_id, seen_at) VALUES (\(sale.orderId), \(tx.now)) ON CONFLICT DO NOTHING RETURNING order_id")
-        guard isNew != nil else { return }
+        let inserted = try tx.execute(
+            "INSERT INTO paid_order (order_id, seen_at) VALUES (\(sale.orderId), \(tx.now)) ON CONFLICT DO NOTHING")
+        guard inserted == 1 else { return }
         try add(sale, in: tx)
         let waiting = try tx.rows("SELECT sale FROM waiting_refund WHERE order_id = \(sale.orderId)")
         guard !waiting.isEmpty else { return }

@@ -51,7 +51,7 @@ extension OrderStatus: SQLTextValue {}
 enum OrderStore {
     /// False if the cart has an order already.
     static func insert(_ order: OrderRecord, lookAt: Instant, in tx: Transaction) throws -> Bool {
-        let isNew = try tx.row(
+        let inserted = try tx.execute(
             """
             INSERT INTO sales_order (id, cart_id, number, event_id, organizer_id, status, buyer_email, buyer_address, buyer_name,
                 buyer_locale, buyer_phone, user_id, channel, hold_id, coupon_use_id, coupon_code, currency, subtotal, discount,
@@ -62,9 +62,9 @@ enum OrderStore {
                 \(order.totals.total.currency), \(order.totals.subtotal.amount), \(order.totals.discount.amount),
                 \(order.totals.tax.amount), \(order.totals.fees.amount), \(order.totals.total.amount),
                 \(try order.choice.map { try JSON.text(of: $0) }), \(order.expiresAt), \(lookAt), \(order.createdAt))
-            ON CONFLICT (cart_id) DO NOTHING RETURNING id
+            ON CONFLICT (cart_id) DO NOTHING
             """)
-        guard isNew != nil else { return false }
+        guard inserted == 1 else { return false }
         try tx.insert(
             "INSERT INTO order_line (id, order_id, position, ticket_type_id, name, unit_price) VALUES ",
             order.lines.enumerated().map { position, line in

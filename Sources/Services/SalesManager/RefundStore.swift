@@ -37,14 +37,14 @@ extension RefundState: SQLTextValue {}
 enum RefundStore {
     /// False if one with this cause exists.
     static func insert(_ refund: RefundRecord, in tx: Transaction) throws -> Bool {
-        let isNew = try tx.row(
+        let inserted = try tx.execute(
             """
             INSERT INTO refund (order_id, cause, status, amount, reason, is_insisting, look_at, created_at)
             VALUES (\(refund.orderID), \(refund.cause), \(refund.status), \(refund.amount), \(refund.reason), \(refund.isInsisting),
                 \(refund.createdAt + .seconds(10)), \(refund.createdAt))
-            ON CONFLICT DO NOTHING RETURNING cause
+            ON CONFLICT DO NOTHING
             """)
-        guard isNew != nil else { return false }
+        guard inserted == 1 else { return false }
         try tx.insert(
             "INSERT INTO refund_unit (order_id, cause, unit_id, amount, voids_ticket) VALUES ",
             refund.shares.map { "(\(refund.orderID), \(refund.cause), \($0.unit), \($0.amount), \($0.voidsTicket))" })

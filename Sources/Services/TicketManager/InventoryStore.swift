@@ -55,13 +55,11 @@ enum InventoryStore {
                 capacity: try row["capacity"], held: try row["held"], sold: try row["sold"], allocated: try row["allocated"])
         }
         for id in levels.keys.sorted() {
-            let reclaimed = try tx.rows(
-                """
-                UPDATE hold_claim SET state = 'reclaimed' WHERE pool_id = \(id) AND state = 'held' AND expires_at <= \(now)
-                RETURNING quantity
-                """)
-            let returned = try reclaimed.reduce(0) { $0 + (try $1["quantity"] as Int64) }
-            guard returned > 0 else { continue }
+            let expired: SQL = "pool_id = \(id) AND state = 'held' AND expires_at <= \(now)"
+            let returned: Int64? = try tx.row("SELECT CAST(SUM(quantity) AS BIGINT) AS quantity FROM hold_claim WHERE \(expired)")?[
+                "quantity"]
+            guard let returned, returned > 0 else { continue }
+            try tx.execute("UPDATE hold_claim SET state = 'reclaimed' WHERE \(expired)")
             // Written here and not with what the caller does: it may find that there is nothing to do.
             try tx.execute("UPDATE pool SET held = held - \(returned), last_seen_at = \(now) WHERE id = \(id)")
             levels[id]?.held -= returned

@@ -76,10 +76,11 @@ enum TicketManagerMigrations {
                 event_id TEXT NOT NULL REFERENCES event (id),
                 state TEXT NOT NULL,
                 expires_at BIGINT NOT NULL,
-                order_id TEXT UNIQUE,
+                order_id TEXT,
                 version BIGINT NOT NULL DEFAULT 1,
                 created_at BIGINT NOT NULL
             ) CLUSTERED;
+            CREATE UNIQUE INDEX hold_order ON hold (order_id) WHERE order_id IS NOT NULL;
             CREATE TABLE hold_line (
                 hold_id TEXT NOT NULL REFERENCES hold (id),
                 ticket_type_id TEXT NOT NULL REFERENCES ticket_type (id),

@@ -24,11 +24,11 @@ enum TicketStore {
 
     /// Nil if an outcome is recorded already: the first is permanent.
     static func record(_ outcome: FulfilmentOutcome, of order: OrderID, hold: HoldID?, in tx: Transaction) throws -> Bool {
-        try tx.row(
+        try tx.execute(
             """
             INSERT INTO fulfilment (order_id, hold_id, outcome, created_at) VALUES (\(order), \(hold), \(outcome), \(tx.now))
-            ON CONFLICT DO NOTHING RETURNING order_id
-            """) != nil
+            ON CONFLICT DO NOTHING
+            """) == 1
     }
 
     // MARK: Tickets

@@ -84,7 +84,7 @@ final class GroupCommit: Sendable {
                 let connection = try connections.connection(of: db)
                 // What a group that failed has left.
                 connection.forgetCommitActions(after: 0)
-                try commit(group, on: connection, db)
+                try commit(group, on: connection)
                 for action in connection.takeCommitActions() { action() }
                 HomeLoop.resume(group, home: \.waiter.home) { $0.waiter.finish() }
             } catch {
@@ -97,13 +97,13 @@ final class GroupCommit: Sendable {
     /// First without savepoints, which cost a copy of every page that a member changes, and the members of a lane together. A member
     /// that throws before it changes anything, as one that refuses does, needs none. For one that throws later, and for a lane that
     /// throws, all are undone and run again, each alone in a savepoint.
-    private func commit(_ group: [any PendingWrite], on connection: SQLiteConnection, _ db: GRDB.Database) throws {
+    private func commit(_ group: [any PendingWrite], on connection: SQLiteConnection) throws {
         let transaction = Transaction(connection: connection)
         var isSpoiled = false
-        try db.inTransaction(.immediate) {
+        try connection.inTransaction(.immediate) {
             for members in GroupCommit.lanes(group) where !isSpoiled {
                 let changes = connection.changes
-                let isDone = try perform(members, transaction, on: connection, db)
+                let isDone = try perform(members, transaction, on: connection)
                 isSpoiled = !isDone && (members.count > 1 || connection.changes != changes)
             }
             return isSpoiled ? .rollback : .commit
@@ -111,10 +111,10 @@ final class GroupCommit: Sendable {
         // Where it was alone, it has its error and nothing is left of it.
         guard isSpoiled, group.count > 1 else { return }
         connection.forgetCommitActions(after: 0)
-        try db.inTransaction(.immediate) {
+        try connection.inTransaction(.immediate) {
             for member in group {
                 try connection.run("SAVEPOINT member")
-                if try !perform([member], transaction, on: connection, db) { try connection.run("ROLLBACK TO member") }
+                if try !perform([member], transaction, on: connection) { try connection.run("ROLLBACK TO member") }
                 try connection.run("RELEASE member")
             }
             return .commit
@@ -142,13 +142,11 @@ final class GroupCommit: Sendable {
 
     /// False if they threw.
     /// - Parameter members: one, or several of one lane.
-    private func perform(
-        _ members: [any PendingWrite], _ transaction: Transaction, on connection: SQLiteConnection, _ db: GRDB.Database
-    ) throws -> Bool {
+    private func perform(_ members: [any PendingWrite], _ transaction: Transaction, on connection: SQLiteConnection) throws -> Bool {
         let actions = connection.commitActions.count
         let isDone = members[0].perform(with: members, transaction)
         if !isDone { connection.forgetCommitActions(after: actions) }
-        guard db.isInsideTransaction else { throw StorageError.commitFailed("a member ended the transaction") }
+        guard connection.isInTransaction else { throw StorageError.commitFailed("a member ended the transaction") }
         return isDone
     }
 }

@@ -53,8 +53,9 @@ final class GroupRead: Sendable {
             if batch.isEmpty { return }
             do {
                 let db = try connection.get()
-                let transaction = Transaction(connection: try connections.connection(of: db))
-                try db.inTransaction(.deferred) {
+                let connection = try connections.connection(of: db)
+                let transaction = Transaction(connection: connection)
+                try connection.inTransaction(.deferred) {
                     for read in batch { read.perform(transaction) }
                     return .commit
                 }

@@ -44,6 +44,32 @@ import Values
         try statement(text).execute([], on: self)
     }
 
+    enum Kind: String {
+        /// Takes the writer's lock at once.
+        case immediate = "BEGIN IMMEDIATE"
+        /// Sees one state of the database from its first statement on.
+        case deferred = "BEGIN DEFERRED"
+    }
+
+    enum End: String {
+        case commit = "COMMIT"
+        case rollback = "ROLLBACK"
+    }
+
+    /// Runs `body` between statements that are prepared once. Throwing rolls back.
+    func inTransaction(_ kind: Kind, _ body: () throws -> End) throws {
+        try run(kind.rawValue)
+        do {
+            try run(try body().rawValue)
+        } catch {
+            // Some errors have rolled back already.
+            if isInTransaction { try run(End.rollback.rawValue) }
+            throw error
+        }
+    }
+
+    var isInTransaction: Bool { unsafe sqlite3_get_autocommit(handle) == 0 }
+
     func now() throws -> Instant { .now }
 
     func onCommit(_ action: @escaping @Sendable () -> Void) {

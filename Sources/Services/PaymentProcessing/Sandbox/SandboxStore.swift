@@ -18,13 +18,13 @@ enum SandboxStore {
 
     /// False if the attempt has a charge already.
     static func insert(_ charge: SandboxCharge, in tx: Transaction) throws -> Bool {
-        try tx.row(
+        try tx.execute(
             """
             INSERT INTO sandbox_charge (\(columns), created_at)
             VALUES (\(charge.id), \(charge.attemptID), \(charge.method), \(charge.money.amount), \(charge.money.currency),
                 \(charge.returnURL), \(charge.state), \(charge.failure), \(tx.now))
-            ON CONFLICT (attempt_id) DO NOTHING RETURNING id
-            """) != nil
+            ON CONFLICT (attempt_id) DO NOTHING
+            """) == 1
     }
 
     static func find(_ attempt: AttemptID, in tx: Transaction) throws -> SandboxCharge? {
