@@ -5,7 +5,11 @@
 final class JSONWriter {
     private(set) var bytes: [UInt8] = []
     private var open: [Container] = []
+    /// Of all open objects, those of an inner one behind those of the outer.
+    private var members: [Member] = []
     private var slots = 0
+    /// Where members are put in order.
+    private var scratch: [UInt8] = []
 
     /// An object or an array that is not closed yet.
     private struct Container {
@@ -13,14 +17,22 @@ final class JSONWriter {
         let slot: Int
         let isObject: Bool
         let start: Int
-        /// Of an object: where each member begins, and where its key ends.
-        var members: [(start: Int, keyEnd: Int)] = []
+        /// Of an object: its first in `members`.
+        let firstMember: Int
         var count = 0
         var isSorted = true
     }
 
+    /// Where a member begins, and where its key ends.
+    private struct Member {
+        let start: Int
+        let keyEnd: Int
+    }
+
     init() {
-        bytes.reserveCapacity(512)
+        bytes.reserveCapacity(1_024)
+        open.reserveCapacity(8)
+        members.reserveCapacity(32)
     }
 
     func writeDocument(_ value: some Encodable) throws {
@@ -45,7 +57,7 @@ final class JSONWriter {
             precondition(open[depth].slot == slot && open[depth].isObject == isObject, "a value asked for two kinds of container")
             return
         }
-        open.append(Container(slot: slot, isObject: isObject, start: bytes.count))
+        open.append(Container(slot: slot, isObject: isObject, start: bytes.count, firstMember: members.count))
         bytes.append(isObject ? UInt8(ascii: "{") : UInt8(ascii: "["))
     }
 
@@ -54,10 +66,10 @@ final class JSONWriter {
         if open[depth].count > 0 { bytes.append(UInt8(ascii: ",")) }
         let start = bytes.count
         write(key)
-        let end = bytes.count
+        let member = Member(start: start, keyEnd: bytes.count)
         bytes.append(UInt8(ascii: ":"))
-        if let last = open[depth].members.last, !isKey(last, before: (start, end)) { open[depth].isSorted = false }
-        open[depth].members.append((start, end))
+        if open[depth].count > 0, open[depth].isSorted { open[depth].isSorted = isKey(members[members.count - 1], before: member) }
+        members.append(member)
         open[depth].count += 1
     }
 
@@ -72,25 +84,44 @@ final class JSONWriter {
     private func close(downTo depth: Int) {
         while open.count > depth {
             let container = open.removeLast()
-            if !container.isSorted { sort(container) }
+            if container.isObject {
+                if !container.isSorted { sort(container) }
+                members.removeLast(members.count - container.firstMember)
+            }
             bytes.append(container.isObject ? UInt8(ascii: "}") : UInt8(ascii: "]"))
         }
     }
 
-    private func isKey(_ a: (start: Int, keyEnd: Int), before b: (start: Int, keyEnd: Int)) -> Bool {
-        bytes[a.start..<a.keyEnd].lexicographicallyPrecedes(bytes[b.start..<b.keyEnd])
+    private func isKey(_ a: Member, before b: Member) -> Bool {
+        bytes.withUnsafeBufferPointer { bytes in
+            let (lengthOfA, lengthOfB) = (a.keyEnd - a.start, b.keyEnd - b.start)
+            for offset in 0..<min(lengthOfA, lengthOfB) {
+                let (byteOfA, byteOfB) = unsafe (bytes[a.start + offset], bytes[b.start + offset])
+                if byteOfA != byteOfB { return byteOfA < byteOfB }
+            }
+            return lengthOfA < lengthOfB
+        }
     }
 
+    /// By insertion: objects have few members, most of them in order.
     private func sort(_ container: Container) {
-        let members = container.members.indices.sorted { isKey(container.members[$0], before: container.members[$1]) }
-        var sorted: [UInt8] = []
-        sorted.reserveCapacity(bytes.count - container.start)
-        for index in members {
-            let isLast = index + 1 == container.members.count
-            sorted.append(sorted.isEmpty ? UInt8(ascii: "{") : UInt8(ascii: ","))
-            sorted += bytes[container.members[index].start..<(isLast ? bytes.count : container.members[index + 1].start - 1)]
+        // Each with its end, before its place says that no more.
+        var sorted: [(member: Member, end: Int)] = []
+        sorted.reserveCapacity(container.count)
+        for index in container.firstMember..<members.count {
+            let member = members[index]
+            let end = index + 1 < members.count ? members[index + 1].start - 1 : bytes.count
+            var place = sorted.count
+            while place > 0, isKey(member, before: sorted[place - 1].member) { place -= 1 }
+            sorted.insert((member, end), at: place)
         }
-        bytes.replaceSubrange(container.start..., with: sorted)
+        scratch.removeAll(keepingCapacity: true)
+        for (member, end) in sorted {
+            scratch.append(scratch.isEmpty ? UInt8(ascii: "{") : UInt8(ascii: ","))
+            scratch.append(contentsOf: bytes[member.start..<end])
+        }
+        bytes.removeLast(bytes.count - container.start)
+        bytes.append(contentsOf: scratch)
     }
 
     fileprivate func write(_ text: String) {
@@ -98,14 +129,14 @@ final class JSONWriter {
         var text = text
         text.withUTF8 { utf8 in
             var plain = 0
-            for index in utf8.indices {
+            for index in 0..<utf8.count {
                 let byte = unsafe utf8[index]
                 guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
-                unsafe bytes.append(contentsOf: utf8[plain..<index])
+                unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[plain..<index]))
                 plain = index + 1
                 escape(byte)
             }
-            unsafe bytes.append(contentsOf: utf8[plain...])
+            unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[plain...]))
         }
         bytes.append(UInt8(ascii: "\""))
     }
@@ -136,11 +167,15 @@ final class JSONWriter {
     }
 
     fileprivate func write(_ value: some FixedWidthInteger) {
-        if value >= 0, value < 10 {
-            bytes.append(48 + UInt8(value))
-        } else {
-            bytes += value.description.utf8
-        }
+        if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        let first = bytes.count
+        var rest = value.magnitude
+        repeat {
+            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+            bytes.append(48 + UInt8(digit))
+            rest = quotient
+        } while rest > 0
+        if bytes.count - first > 1 { bytes[first...].reverse() }
     }
 
     fileprivate func write(_ value: Double, path: [any CodingKey]) throws {
