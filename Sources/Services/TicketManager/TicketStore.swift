@@ -53,6 +53,10 @@ enum TicketStore {
         try records("ticket.id = \(id)", in: tx).first
     }
 
+    static func tickets(_ ids: some Collection<TicketID>, in tx: Transaction) throws -> [TicketRecord] {
+        try records("ticket.id IN \(list: ids)", in: tx)
+    }
+
     static func tickets(of order: OrderID, in tx: Transaction) throws -> [TicketRecord] {
         try records("ticket.order_id = \(order)", in: tx)
     }

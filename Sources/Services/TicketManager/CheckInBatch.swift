@@ -1,0 +1,170 @@
+import Contracts
+import Storage
+import Values
+
+/// A code that a scanner has read at an event's door.
+struct Reading: Sendable {
+    let id: ScanID
+    let event: EventID
+    let ticket: TicketID
+    let request: CheckInRequest
+    let scanner: String
+
+    var direction: Direction { request.direction ?? .in }
+}
+
+/// Decides readings one after the other, each on what those before it have left.
+///
+/// A repeated reading (same ticket, same nonce, within a minute) gets the first answer, marked; a nonce that comes with another code is
+/// another reading.
+struct CheckInBatch {
+    private let readings: [Reading]
+    private let tx: Transaction
+    private let now: Instant
+    private var records: [TicketID: TicketRecord]
+    private var scans: [Scan] = []
+
+    init(_ readings: [Reading], in tx: Transaction) throws {
+        self.readings = readings
+        self.tx = tx
+        records = try TicketStore.lock(Set(readings.map(\.ticket)), in: tx)
+        now = try tx.now
+    }
+
+    consuming func decide() throws -> [Result<CheckInAnswer, any Error>] {
+        var answers: [Result<CheckInAnswer, any Error>] = []
+        for reading in readings { answers.append(.success(try decide(reading))) }
+        try TicketStore.insert(scans, in: tx)
+        return answers
+    }
+
+    private mutating func decide(_ reading: Reading) throws -> CheckInAnswer {
+        guard let record = records[reading.ticket] else { return CheckInAnswer(refused: .unknownCode) }
+        // Who is of another event learns nothing of the ticket.
+        let summary = record.ticket.eventId == reading.event ? record.ticket.summary : nil
+        let decision = CheckIn(event: reading.event, code: reading.request.code, direction: reading.direction).decide(record)
+        if case .failure(let refusal) = decision, [.alreadyUsed, .notInside].contains(refusal.reason), let first = try admission(reading) {
+            return CheckInAnswer(result: .admitted, repeated: true, ticket: summary, previous: first)
+        }
+        scans.append(Scan(reading, refusal: decision.refusal, at: now))
+        switch decision {
+        case .success(let state):
+            try TicketStore.enter(reading.ticket, state, gate: reading.request.gate, at: now, in: tx)
+            var entered = record
+            entered.enter(state, gate: reading.request.gate, at: now)
+            records[reading.ticket] = entered
+            var admitted = summary
+            admitted?.status = state
+            return CheckInAnswer(result: .admitted, repeated: false, ticket: admitted)
+        case .failure(let refusal):
+            let previous =
+                refusal.reason == .otherEvent
+                ? nil : record.ticket.checkedInAt.map { CheckInAnswer.Previous(at: $0, gate: record.checkedInGate) }
+            return CheckInAnswer(
+                result: .refused, reason: refusal.reason.rawValue, repeated: false, ticket: summary, previous: previous)
+        }
+    }
+
+    /// What the same reading was told within the last minute, by this batch or before it.
+    private func admission(_ reading: Reading) throws -> CheckInAnswer.Previous? {
+        let same = scans.last {
+            $0.ticket == reading.ticket && $0.nonce == reading.request.nonce && $0.direction == reading.direction && $0.refusal == nil
+        }
+        if let same { return CheckInAnswer.Previous(at: same.at, gate: same.gate) }
+        return try TicketStore.admission(
+            of: reading.ticket, nonce: reading.request.nonce, direction: reading.direction, since: now - CheckIn.repetition, in: tx)
+    }
+}
+
+/// One reading of a code, kept as a fact.
+struct Scan: Sendable {
+    let id: ScanID
+    let ticket: TicketID
+    let direction: Direction
+    let refusal: CheckIn.Refusal?
+    let nonce: String
+    let gate: String?
+    let device: String?
+    let scanner: String
+    let at: Instant
+
+    init(_ reading: Reading, refusal: CheckIn.Refusal?, at now: Instant) {
+        id = reading.id
+        ticket = reading.ticket
+        direction = reading.direction
+        self.refusal = refusal
+        nonce = reading.request.nonce
+        gate = reading.request.gate
+        device = reading.request.device
+        scanner = reading.scanner
+        at = now
+    }
+}
+
+extension Result where Failure == CheckIn.RefusalError {
+    fileprivate var refusal: CheckIn.Refusal? {
+        if case .failure(let error) = self { error.reason } else { nil }
+    }
+}
+
+extension Ticket {
+    fileprivate var summary: CheckInAnswer.TicketSummary {
+        CheckInAnswer.TicketSummary(id: id, ticketTypeName: ticketTypeName, attendee: attendee, status: status)
+    }
+}
+
+extension TicketStore {
+    /// The tickets with their rows locked in the order of their ids, so that two doors decide one after the other.
+    static func lock(_ ids: Set<TicketID>, in tx: Transaction) throws -> [TicketID: TicketRecord] {
+        var records: [TicketID: TicketRecord] = [:]
+        try tx.inChunks(ids.sorted()) { ids in
+            _ = try tx.rows("SELECT id FROM ticket WHERE id IN \(list: ids) ORDER BY id \(.forUpdate)")
+            for record in try tickets(ids, in: tx) { records[record.ticket.id] = record }
+        }
+        return records
+    }
+
+    static func admission(
+        of ticket: TicketID, nonce: String, direction: Direction, since: Instant, in tx: Transaction
+    ) throws -> CheckInAnswer.Previous? {
+        try tx.row(
+            """
+            SELECT scanned_at, gate FROM scan WHERE ticket_id = \(ticket) AND nonce = \(nonce) AND direction = \(direction)
+                AND result = 'admitted' AND scanned_at > \(since) ORDER BY scanned_at DESC LIMIT 1
+            """
+        ).map { CheckInAnswer.Previous(at: try $0["scanned_at"], gate: try $0["gate"]) }
+    }
+
+    static func insert(_ scans: [Scan], in tx: Transaction) throws {
+        try tx.insert(
+            "INSERT INTO scan (id, ticket_id, direction, result, reason, nonce, gate, device, scanned_by, scanned_at) VALUES ",
+            scans.map { scan in
+                """
+                (\(scan.id), \(scan.ticket), \(scan.direction), \(scan.refusal == nil ? "admitted" : "refused"), \
+                \(scan.refusal?.rawValue), \(scan.nonce), \(scan.gate), \(scan.device), \(scan.scanner), \(scan.at))
+                """
+            })
+    }
+
+    static func enter(_ id: TicketID, _ state: TicketState, gate: String?, at now: Instant, in tx: Transaction) throws {
+        guard state == .checkedIn else {
+            try tx.execute("UPDATE ticket SET state = \(state) WHERE id = \(id)")
+            return
+        }
+        try tx.execute(
+            """
+            UPDATE ticket SET state = \(state), checked_in_at = \(now), checked_in_gate = \(gate), entries = entries + 1
+            WHERE id = \(id)
+            """)
+    }
+}
+
+extension TicketRecord {
+    /// As `TicketStore.enter` writes it.
+    fileprivate mutating func enter(_ state: TicketState, gate: String?, at now: Instant) {
+        ticket.status = state
+        guard state == .checkedIn else { return }
+        ticket.checkedInAt = now
+        checkedInGate = gate
+    }
+}
