@@ -55,6 +55,21 @@ import Values
         }
     }
 
+    @Test func `of one reading that comes many times at once the first is the answer, and the others are its repeats`() async throws {
+        try await withTickets { service, stage in
+            let (_, code) = try await ticket(service, stage)
+            let answers = try await withThrowingTaskGroup(of: CheckInAnswer.self) { group in
+                for _ in 0..<20 { group.addTask { try await service.read(code, stage, nonce: "n", gate: "North") } }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(answers.allSatisfy { $0.result == .admitted })
+            #expect(answers.count { !$0.repeated } == 1)
+            #expect(answers.filter(\.repeated).allSatisfy { $0.previous?.gate == "North" })
+            #expect(try await service.number("SELECT entries AS number FROM ticket") == 1)
+            #expect(try await service.number("SELECT COUNT(*) AS number FROM scan") == 1)
+        }
+    }
+
     @Test func `a scanner that sends the same nonce for every code gets each code's own answer`() async throws {
         try await withTickets { service, stage in
             let (_, one) = try await ticket(service, stage)
