@@ -3,8 +3,8 @@
 SWIFT ?= swift
 DATA ?= ./data
 # Of Debian and Ubuntu: the C libraries that are linked, and the programs that tests run.
-PACKAGES := libargon2-dev libcurl4-openssl-dev libqrencode-dev zlib1g-dev libsqlite3-dev pkg-config \
-	zbar-tools python3-venv curl jq file
+PACKAGES := libargon2-dev libcurl4-openssl-dev libpq-dev libqrencode-dev zlib1g-dev libsqlite3-dev pkg-config \
+	postgresql zbar-tools python3-venv curl jq file
 FOLDERS := Sources Tests $(wildcard Benchmarks) Package.swift
 
 .PHONY: help deps build run test lint check bench soak clean
@@ -33,6 +33,7 @@ run: build ## builds for release and starts everything, with something to look a
 test: deps .venv/installed ## builds everything for debugging and runs all tests; ONLY=name for some
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build $(if $(ONLY),--filter $(ONLY))
+	TICKETFLOW_TEST_ENGINE=postgres $(SWIFT) test --skip-build --filter 'ServiceTests.*$(ONLY)'
 
 .venv/installed: Tests/requirements.txt
 	python3 -m venv .venv
@@ -45,6 +46,7 @@ lint: ## looks at the format of the sources
 check: lint deps .venv/installed ## all that a pull request must pass
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
 	$(SWIFT) test --skip-build
+	TICKETFLOW_TEST_ENGINE=postgres $(SWIFT) test --skip-build --filter ServiceTests
 
 bench: build ## measures against yardsticks in the same run; ONLY=name for one
 	$(SWIFT) run -c release --package-path Benchmarks ticketflow-bench --binary "$(CURDIR)/.build/release/ticketflow" \

@@ -78,6 +78,7 @@ let package = Package(
     targets: [
         systemLibrary("CArgon2", "libargon2", "libargon2-dev"),
         systemLibrary("CCurl", "libcurl", "libcurl4-openssl-dev"),
+        systemLibrary("CLibpq", "libpq", "libpq-dev"),
         systemLibrary("CQRencode", "libqrencode", "libqrencode-dev"),
         .systemLibrary(name: "CTaskHook", path: "Sources/C/CTaskHook"),
         systemLibrary("CZlib", "zlib", "zlib1g-dev"),
@@ -87,8 +88,8 @@ let package = Package(
         platform(
             "Storage",
             [
-                "Values", "EventLoops", log, lifecycle, .product(name: "GRDB", package: "GRDB.swift"),
-                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+                "Values", "EventLoops", "CLibpq", log, lifecycle, .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"), .product(name: "NIOPosix", package: "swift-nio"),
             ], touchesC: true),
         platform("Messaging", ["Values", "Storage", log, lifecycle, .product(name: "Metrics", package: "swift-metrics")]),
         platform(
@@ -147,14 +148,15 @@ let package = Package(
             path: "Sources/ticketflow",
             swiftSettings: settings),
 
+        .target(name: "TestServers", path: "Tests/TestServers", swiftSettings: settings),
         .testTarget(
             name: "PlatformTests",
-            dependencies: house + ["Mail", "Graphics", "Passwords", lifecycle], exclude: ["smtp_server.py"],
+            dependencies: house + ["TestServers", "Mail", "Graphics", "Passwords", lifecycle], exclude: ["smtp_server.py"],
             swiftSettings: settings),
         .testTarget(name: "ContractsTests", dependencies: house, exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
             name: "ServiceTests",
-            dependencies: house + serviceTargets + [crypto, lifecycle, .product(name: "JWTKit", package: "jwt-kit")],
+            dependencies: house + serviceTargets + ["TestServers", crypto, lifecycle, .product(name: "JWTKit", package: "jwt-kit")],
             swiftSettings: settings),
         .testTarget(
             name: "SystemTests",

@@ -2,14 +2,20 @@ import Foundation
 import ServiceLifecycle
 import Storage
 import Synchronization
+import TestServers
 import Testing
 import Values
 
 /// Each engine on a real database of its own.
 enum Engine: String, CaseIterable, Sendable {
-    case sqlite
+    case sqlite, postgres
 
+    /// - Parameter body: is given the database, and where it is: its file or its schema.
     func withDatabase<Result>(_ body: (Storage::Database, String) async throws -> Result) async throws -> Result {
+        if case .postgres = self {
+            let schema = PostgreSQLTests.newSchema()
+            return try await PostgreSQLTests.withDatabase(schema: schema) { try await body($0, schema) }
+        }
         let folder = NSTemporaryDirectory() + "ticketflow-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -92,7 +98,7 @@ enum Engine: String, CaseIterable, Sendable {
     }
 
     @Test(arguments: Engine.allCases)
-    func `a caller whose time is over is told so, and the write still happens`(engine: Engine) async throws {
+    func `a caller whose time is over is told so, and what it waited for goes on`(engine: Engine) async throws {
         try await engine.withDatabase { database, _ in
             try await database.migrate([StorageTests.items])
             let ticker = Task { try await database.run() }
@@ -101,6 +107,7 @@ enum Engine: String, CaseIterable, Sendable {
             let hasBegun = DispatchSemaphore(value: 0)
             let blocker = Task {
                 try await database.write { tx in
+                    try tx.execute("INSERT INTO item (id, name) VALUES (7, 'first')")
                     hasBegun.signal()
                     _ = release.wait(timeout: .now() + 20)
                 }
@@ -109,7 +116,9 @@ enum Engine: String, CaseIterable, Sendable {
             let begin = ContinuousClock.now
             await #expect {
                 try await Deadline.$current.withValue(.now + .milliseconds(300)) {
-                    try await database.write { tx in _ = try tx.execute("INSERT INTO item (id, name) VALUES (7, 'late')") }
+                    try await database.write { tx in
+                        _ = try tx.execute("INSERT INTO item (id, name) VALUES (7, 'late') ON CONFLICT (id) DO UPDATE SET name = 'late'")
+                    }
                 }
             } throws: { error in
                 if case StorageError.deadline = error { true } else { false }
@@ -117,6 +126,8 @@ enum Engine: String, CaseIterable, Sendable {
             #expect(ContinuousClock.now - begin < .seconds(5))
             release.signal()
             try await blocker.value
+            let name: String? = try await database.read { tx in try tx.row("SELECT name FROM item WHERE id = 7")?["name"] }
+            #expect(name == "first")
         }
     }
 
@@ -203,6 +214,55 @@ enum Engine: String, CaseIterable, Sendable {
         }
     }
 
+    @Test(arguments: Engine.allCases)
+    func `text is compared byte by byte`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            let names = ["b", "B", "a", "é", "Z", "_", "1"]
+            try await database.write { tx in
+                try tx.insert("INSERT INTO item (id, name) VALUES ", names.enumerated().map { "(\($0), \($1))" })
+            }
+            let (sorted, small) = try await database.read { tx in
+                (
+                    try tx.rows("SELECT name FROM item ORDER BY name").map { try $0["name"] as String },
+                    try tx.rows("SELECT name FROM item WHERE name >= 'a' ORDER BY name").map { try $0["name"] as String }
+                )
+            }
+            #expect(sorted == ["1", "B", "Z", "_", "a", "b", "é"])
+            #expect(small == ["a", "b", "é"])
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `what is queued is refused by the commit, and nothing of the transaction stays`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            await #expect {
+                try await database.write { tx in
+                    try tx.execute("INSERT INTO item (id, name) VALUES (1, 'kept?')")
+                    try tx.queue("INSERT INTO item (id, name) VALUES (2, 'kept?')")
+                    try tx.queue("INSERT INTO item (id, name) VALUES (1, 'twice')")
+                }
+            } throws: { error in
+                if case StorageError.constraint(.unique, _) = error { true } else { false }
+            }
+            let count: Int = try await database.read { tx in try tx.row("SELECT COUNT(*) AS n FROM item")!["n"] }
+            #expect(count == 0)
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `a read cannot write`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            await #expect(throws: StorageError.self) {
+                try await database.read { tx in try tx.execute("INSERT INTO item (id, name) VALUES (1, 'x')") }
+            }
+            let count: Int = try await database.read { tx in try tx.row("SELECT COUNT(*) AS n FROM item")!["n"] }
+            #expect(count == 0)
+        }
+    }
+
     @Test func `SQLite runs with full durability on every connection`() async throws {
         try await Engine.sqlite.withDatabase { database, _ in
             let mode = try await database.write { tx in
@@ -213,8 +273,9 @@ enum Engine: String, CaseIterable, Sendable {
         }
     }
 
-    @Test func `a bulk insert writes every row, whatever their number`() async throws {
-        try await Engine.sqlite.withDatabase { database, _ in
+    @Test(arguments: Engine.allCases)
+    func `a bulk insert writes every row, whatever their number`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
             try await database.migrate([StorageTests.items])
             for count in [0, 1, 5, 84, 151] {
                 try await database.write { tx in

@@ -73,7 +73,7 @@ func withFolder<Result>(_ body: (String) async throws -> Result) async throws ->
     let path = NSTemporaryDirectory() + "ticketflow-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: path) }
-    return try await body(path)
+    return try await TestEngine.chosen.whenThereIsRoom { try await body(path) }
 }
 
 extension ServiceHarness {

@@ -46,7 +46,7 @@ private struct CounterService: Microservice {
             Endpoint(Route(.get, "/sum", .anyone)) { call in
                 try .ok(["sum": try await database.read { tx in try sum(in: tx) }])
             },
-            Endpoint(Route(.get, "/broken", .anyone)) { _ in throw StorageError.engine(code: 1, message: "near SELECT secret") },
+            Endpoint(Route(.get, "/broken", .anyone)) { _ in throw StorageError.engine(code: "1", message: "near SELECT secret") },
             Endpoint(Route(.get, "/inside", .service(scope: "count"))) { _ in .noContent },
         ]
     }

@@ -210,10 +210,19 @@ extension Idempotency {
         return known
     }
 
+    /// Throws `Problem` 409 where another instance has had one of the keys in the meantime: the requests are then decided each by
+    /// itself, and those with other keys find nothing in their way.
     package static func remember(_ made: [(id: String, key: IdempotencyKey)], in tx: Transaction) throws {
         let now = try tx.now
-        try tx.insert(
-            "INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at) VALUES ",
-            made.map { id, key in "(\(key.principal), \(key.key), \(key.fingerprint), 201, \(id), '', \(now))" })
+        var remembered = 0
+        try tx.inChunks(made) { part in
+            let rows = part.map { id, key -> SQL in "(\(key.principal), \(key.key), \(key.fingerprint), 201, \(id), '', \(now))" }
+            remembered += try tx.execute(
+                """
+                INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at)
+                VALUES \(SQL.joined(rows, by: ", ")) ON CONFLICT DO NOTHING
+                """)
+        }
+        guard remembered == made.count else { throw Problem.requestInProgress }
     }
 }

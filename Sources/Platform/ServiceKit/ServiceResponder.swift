@@ -158,6 +158,12 @@ package final class ServiceResponder: Sendable {
                 begun
                     ? "It took too long; whether it was done is not known. Repeat the request with the same Idempotency-Key."
                     : "It took too long; nothing was done. Try again.")
+        case StorageError.unavailable, StorageError.timeLimit:
+            logger.warning("a database did not answer", metadata: ["requestId": "\(requestID)", "error": "\(error)"])
+            return .unavailable("It took too long; nothing was done. Try again.")
+        case StorageError.outcomeUnknown:
+            logger.warning("a database was lost during a commit", metadata: ["requestId": "\(requestID)", "error": "\(error)"])
+            return .unavailable("Whether it was done is not known. Repeat the request with the same Idempotency-Key.")
         default:
             logger.error(
                 "a request failed",

@@ -41,8 +41,9 @@ package final class Database: Service {
     /// Brings the schema up to date, under a lock, each migration in a transaction of its own.
     package func migrate(_ migrations: [Migration]) async throws {
         try await write { tx in
-            _ = try tx.execute(
-                "CREATE TABLE IF NOT EXISTS schema_migration (id TEXT PRIMARY KEY, text TEXT NOT NULL, applied_at BIGINT NOT NULL)")
+            try tx.lockSchema()
+            try tx.define(
+                "CREATE TABLE IF NOT EXISTS schema_migration (id TEXT PRIMARY KEY, text TEXT NOT NULL, applied_at BIGINT NOT NULL);")
         }
         let applied = try await read { tx in
             try tx.rows("SELECT id, text FROM schema_migration ORDER BY id").map { row in
@@ -57,6 +58,7 @@ package final class Database: Service {
         }
         for migration in migrations where !applied.contains(where: { $0.id == migration.id }) {
             try await write { tx in
+                try tx.lockSchema()
                 let inserted = try tx.execute(
                     """
                     INSERT INTO schema_migration (id, text, applied_at) VALUES (\(migration.id), \(migration.text), \(tx.now))
@@ -85,7 +87,7 @@ package struct Migration: Sendable {
 
     /// - Parameter sql: statements in the common subset of both engines, each ended by `;` at the end of a line. A table that ends
     ///   with `) CLUSTERED;` is kept in the order of its primary key, where the engine can do that: one tree to write instead of two.
-    ///   For rows of less than a kilobyte.
+    ///   For rows of less than a kilobyte. `TEXT` is compared byte by byte.
     package init(_ id: String, _ sql: String) {
         self.id = id
         var statements: [String] = []

@@ -5,8 +5,6 @@ package struct SQL: ExpressibleByStringInterpolation, Sendable {
     package enum Difference: Sendable {
         /// Locks the selected rows until the transaction ends. SQLite has one writer, and so nothing to lock.
         case forUpdate
-        /// Compares text byte by byte, as SQLite always does.
-        case byteOrder
     }
 
     /// The statement, with a `?` for each value: SQLite's own form. No statement has one that means anything else.

@@ -10,6 +10,17 @@ package struct Transaction {
         try connection.execute(sql)
     }
 
+    /// Runs a statement of which nothing needs to be known here: an engine beyond the network sends it with the next one. What is
+    /// wrong with it is thrown by a later statement, or by the commit.
+    package func queue(_ sql: SQL) throws {
+        try connection.queue(sql)
+    }
+
+    /// Keeps others from changing the schema until the transaction ends, however long they have to wait.
+    func lockSchema() throws {
+        try connection.lockSchema()
+    }
+
     /// Runs a statement of a migration.
     func define(_ statement: String) throws {
         try connection.define(statement)
@@ -37,6 +48,8 @@ package struct Transaction {
 /// What an engine offers to a transaction's body.
 protocol EngineConnection {
     func execute(_ sql: SQL) throws -> Int
+    func queue(_ sql: SQL) throws
+    func lockSchema() throws
     /// Runs a statement of a migration, in the engine's own words.
     func define(_ statement: String) throws
     func rows(_ sql: SQL) throws -> [Row]
@@ -54,7 +67,7 @@ extension Transaction {
     ///   - rows: each in parentheses.
     ///   - tail: what follows the rows, such as `ON CONFLICT DO NOTHING`.
     package func insert(_ head: SQL, _ rows: [SQL], _ tail: SQL = "") throws {
-        try inChunks(rows) { part in _ = try execute("\(head)\(SQL.joined(part, by: ", ")) \(tail)") }
+        try inChunks(rows) { part in try queue("\(head)\(SQL.joined(part, by: ", ")) \(tail)") }
     }
 
     /// Hands out the values in parts of few sizes, for statements that list them.

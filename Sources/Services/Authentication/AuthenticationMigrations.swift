@@ -34,7 +34,7 @@ let authenticationMigrations = [
             created_at BIGINT NOT NULL,
             expires_at BIGINT NOT NULL
         );
-        CREATE INDEX session_user ON session (user_id, id);
+        CREATE INDEX session_of_user ON session (user_id, id);
         CREATE INDEX session_expires_at ON session (expires_at);
         CREATE TABLE refresh_token (
             hash TEXT PRIMARY KEY,

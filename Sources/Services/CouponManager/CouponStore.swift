@@ -56,15 +56,16 @@ enum CouponStore {
             """)
     }
 
-    /// Locks the coupon until the transaction ends.
+    /// Locks the coupon until the transaction ends. In two statements: whoever has waited for the lock has to find the terms of the
+    /// version that came meanwhile.
     static func lock(_ id: CouponID, in tx: Transaction) throws -> Coupon? {
-        try tx.row("\(columns) WHERE c.id = \(id) \(SQL.Difference.forUpdate)").map { try coupon($0) }
+        guard try tx.row("SELECT id FROM coupon WHERE id = \(id) \(SQL.Difference.forUpdate)") != nil else { return nil }
+        return try tx.row("\(columns) WHERE c.id = \(id)").map { try coupon($0) }
     }
 
     static func lock(_ code: CouponCode, of organizer: OrganizerID, in tx: Transaction) throws -> Coupon? {
-        try tx.row(
-            "\(columns) WHERE c.organizer_id = \(organizer) AND c.code = \(code.text) \(SQL.Difference.forUpdate)"
-        ).map { try coupon($0) }
+        let row = try tx.row("SELECT id FROM coupon WHERE organizer_id = \(organizer) AND code = \(code.text)")
+        return try row.flatMap { try lock(try $0["id"], in: tx) }
     }
 
     /// As others see it: what has expired is not counted.

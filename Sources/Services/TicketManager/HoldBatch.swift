@@ -26,11 +26,12 @@ struct HoldBatch {
     }
 
     func decide(in tx: Transaction) throws -> [Result<Hold, any Error>] {
-        var known = try Idempotency.made(under: questions.map(\.key), in: tx)
         let wanted = Set(questions.flatMap { $0.request.lines.map(\.ticketTypeId) })
         let types = try InventoryStore.ticketTypes(wanted, in: tx)
         var (stock, now) = try InventoryStore.lock(Set(types.values.flatMap(\.poolIds)), in: tx)
         let isClosed = try InventoryStore.isClosed(event, in: tx)
+        // Under the locks, for another instance may have had the same request a moment ago.
+        var known = try Idempotency.made(under: questions.map(\.key), in: tx)
 
         var answers: [Result<Hold, any Error>] = []
         var holds: [HoldRecord] = []

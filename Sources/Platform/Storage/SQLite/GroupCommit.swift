@@ -13,8 +13,8 @@ import Values
 /// GRDB's own asynchronous `write` was rejected: it rolls back when the caller's task is cancelled, and so with it the group.
 final class GroupCommit: Sendable {
     private struct State {
-        var waiting: [any PendingWrite] = []
-        var running: [any PendingWrite] = []
+        var waiting: [any PendingWork] = []
+        var running: [any PendingWork] = []
         var isDraining = false
     }
 
@@ -41,10 +41,9 @@ final class GroupCommit: Sendable {
         return try await wait { outcome in LaneMember(outcome: outcome, lane: lane, item: item, coalescer: coalescer) }
     }
 
-    private func wait<Value: Sendable>(_ member: (Outcome<Value>) -> any PendingWrite) async throws -> Value {
-        let deadline = Deadline.current
-        return try await withCheckedThrowingContinuation { continuation in
-            let member = member(Outcome(deadline: deadline, continuation: continuation))
+    private func wait<Value: Sendable>(_ member: (Outcome<Value>) -> any PendingWork) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            let member = member(Outcome(continuation))
             let startsDraining = state.withLock { state in
                 state.waiting.append(member)
                 defer { state.isDraining = true }
@@ -97,7 +96,7 @@ final class GroupCommit: Sendable {
     /// First without savepoints, which cost a copy of every page that a member changes, and the members of a lane together. A member
     /// that throws before it changes anything, as one that refuses does, needs none. For one that throws later, and for a lane that
     /// throws, all are undone and run again, each alone in a savepoint.
-    private func commit(_ group: [any PendingWrite], on connection: SQLiteConnection) throws {
+    private func commit(_ group: [any PendingWork], on connection: SQLiteConnection) throws {
         let transaction = Transaction(connection: connection)
         var isSpoiled = false
         try connection.inTransaction(.immediate) {
@@ -122,8 +121,8 @@ final class GroupCommit: Sendable {
     }
 
     /// Members that are performed together; the others each for itself.
-    private static func lanes(_ group: [any PendingWrite]) -> [[any PendingWrite]] {
-        var lanes: [[any PendingWrite]] = []
+    private static func lanes(_ group: [any PendingWork]) -> [[any PendingWork]] {
+        var lanes: [[any PendingWork]] = []
         var places: [Lane: Int] = [:]
         for member in group {
             guard let lane = member.lane else {
@@ -142,114 +141,11 @@ final class GroupCommit: Sendable {
 
     /// False if they threw.
     /// - Parameter members: one, or several of one lane.
-    private func perform(_ members: [any PendingWrite], _ transaction: Transaction, on connection: SQLiteConnection) throws -> Bool {
+    private func perform(_ members: [any PendingWork], _ transaction: Transaction, on connection: SQLiteConnection) throws -> Bool {
         let actions = connection.commitActions.count
         let isDone = members[0].perform(with: members, transaction)
         if !isDone { connection.forgetCommitActions(after: actions) }
         guard connection.isInTransaction else { throw StorageError.commitFailed("a member ended the transaction") }
         return isDone
-    }
-}
-
-/// What one coalescer decides together.
-private struct Lane: Hashable {
-    let coalescer: ObjectIdentifier
-    let name: String
-}
-
-private protocol PendingWrite: Sendable {
-    /// Nil for one that nothing else is decided with.
-    var lane: Lane? { get }
-    var waiter: any Waiter { get }
-    /// Runs the body and keeps what it said; false if it threw.
-    /// - Parameter members: of the same lane, this one among them.
-    func perform(with members: [any PendingWrite], _ transaction: Transaction) -> Bool
-}
-
-/// Who waits for a write.
-private protocol Waiter: Sendable {
-    var home: HomeLoop { get }
-    func finish()
-    func fail(_ error: StorageError)
-    func isOver(at now: Instant) -> Bool
-}
-
-/// A write that is decided for itself.
-private struct Member<Value: Sendable>: PendingWrite {
-    let outcome: Outcome<Value>
-    let body: @Sendable (Transaction) throws -> Value
-
-    var lane: Lane? { nil }
-    var waiter: any Waiter { outcome }
-
-    func perform(with members: [any PendingWrite], _ transaction: Transaction) -> Bool {
-        do {
-            outcome.keep(.success(try body(transaction)))
-            return true
-        } catch {
-            outcome.keep(.failure(error))
-            return false
-        }
-    }
-}
-
-/// A write that is decided with the others of its lane.
-private struct LaneMember<Item: Sendable, Value: Sendable>: PendingWrite {
-    let outcome: Outcome<Value>
-    let lane: Lane?
-    let item: Item
-    let coalescer: Coalescer<Item, Value>
-
-    var waiter: any Waiter { outcome }
-
-    func perform(with members: [any PendingWrite], _ transaction: Transaction) -> Bool {
-        let members = members.map { $0 as! LaneMember<Item, Value> }
-        do {
-            let answers = try coalescer.decide(members.map(\.item), transaction)
-            precondition(answers.count == members.count, "a coalescer answered \(answers.count) of \(members.count) items")
-            for (member, answer) in zip(members, answers) { member.outcome.keep(answer) }
-            return true
-        } catch {
-            for member in members { member.outcome.keep(.failure(error)) }
-            return false
-        }
-    }
-}
-
-/// What becomes of a write, and who waits for it.
-private final class Outcome<Value: Sendable>: Waiter {
-    let home = HomeLoop.current
-    private let deadline: Instant?
-    private let result = Mutex<Result<Value, any Error>?>(nil)
-    private let continuation: Mutex<CheckedContinuation<Value, any Error>?>
-
-    init(deadline: Instant?, continuation: CheckedContinuation<Value, any Error>) {
-        self.deadline = deadline
-        self.continuation = Mutex(continuation)
-    }
-
-    func keep(_ result: Result<Value, any Error>) {
-        self.result.withLock { $0 = result }
-    }
-
-    func finish() {
-        guard let result = result.withLock({ $0 }) else { return }
-        take()?.resume(with: result)
-    }
-
-    func fail(_ error: StorageError) {
-        take()?.resume(throwing: error)
-    }
-
-    func isOver(at now: Instant) -> Bool {
-        guard let deadline else { return false }
-        return deadline <= now
-    }
-
-    private func take() -> CheckedContinuation<Value, any Error>? {
-        continuation.withLock { continuation in
-            defer { continuation = nil }
-            return continuation
-        }
     }
 }

@@ -27,8 +27,15 @@ import Values
         return Int(unsafe sqlite3_changes(handle))
     }
 
+    func queue(_ sql: SQL) throws {
+        _ = try execute(sql)
+    }
+
     /// Grows with every change that this connection makes.
     var changes: Int { definitions + Int(unsafe sqlite3_total_changes64(handle)) }
+
+    /// The one writer runs one transaction after another: nothing is left to lock.
+    func lockSchema() throws {}
 
     func define(_ statement: String) throws {
         definitions += 1

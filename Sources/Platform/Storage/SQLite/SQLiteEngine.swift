@@ -99,7 +99,7 @@ extension StorageError {
             case .SQLITE_CONSTRAINT_CHECK: .constraint(.check, detail: message)
             case .SQLITE_CONSTRAINT_NOTNULL: .constraint(.notNull, detail: message)
             case _ where code.primaryResultCode == .SQLITE_CONSTRAINT: .constraint(.other, detail: message)
-            default: .engine(code: Int(sqliteCode), message: message)
+            default: .engine(code: "\(sqliteCode)", message: message)
             }
     }
 }

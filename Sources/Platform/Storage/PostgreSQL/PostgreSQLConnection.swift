@@ -1,0 +1,370 @@
+internal import CLibpq
+internal import NIOPosix
+import Values
+
+/// One of the engine's connections with its prepared statements, as a transaction sees it: connects when it is needed, and anew after
+/// the connection was lost.
+///
+/// `BEGIN` goes with the first statement, what was queued with the next one that is waited for or with `COMMIT`.
+///
+/// Used by one thread at a time: that of the engine which has taken it.
+final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
+    /// What was sent and is not answered yet, in its order.
+    private enum Command {
+        case statement
+        /// A statement's preparation, under the key that it is kept by.
+        case preparation(StatementKey)
+        case sync
+    }
+
+    private struct StatementKey: Hashable {
+        let text: String
+        let types: [Oid]
+    }
+
+    private struct PreparedStatement {
+        let name: String
+        var columns: Row.Columns?
+    }
+
+    private enum Phase {
+        case idle, begun
+        /// From here on it may be committed, whatever is heard of it.
+        case committing
+    }
+
+    /// Statements with lists come in few lengths, so that a service has a few hundred at most.
+    private static let mostStatements = 500
+    /// How long a server that was asked to cancel has to do so, and how much later than its own limit an answer may come.
+    private static let grace = TimeSpan.seconds(2)
+    private static let firstWait = TimeSpan.milliseconds(50)
+    private static let longestWait = TimeSpan.seconds(1)
+
+    private let servers: PostgreSQLServers
+    private let schema: String
+    private let settings: PostgreSQLSettings
+    private let canceller: NIOThreadPool
+
+    private var link: PostgreSQLLink?
+    private var statements: [StatementKey: PreparedStatement] = [:]
+    private var namesGiven = 0
+    private var commands: [Command] = []
+
+    private var phase = Phase.idle
+    private var isReadOnly = false
+    private var isAnswered = false
+    private var isUnlimited = false
+    private var deadline: Instant?
+    private var tellLate: () -> Void = {}
+    private var isLate = false
+    private var cancellation: PostgreSQLLink.Cancellation?
+    /// When the server must have answered; nil where it may take as long as it takes.
+    private var limit: Instant?
+    private var commitActions: [@Sendable () -> Void] = []
+    /// The first thing that went wrong in this transaction: nothing goes right after it.
+    private(set) var failure: PostgreSQLFailure?
+
+    init(servers: PostgreSQLServers, schema: String, settings: PostgreSQLSettings, canceller: NIOThreadPool) {
+        self.servers = servers
+        self.schema = schema
+        self.settings = settings
+        self.canceller = canceller
+    }
+
+    // MARK: A transaction
+
+    /// - Parameters:
+    ///   - deadline: when the last of its callers no longer waits: it is cancelled then.
+    ///   - tellLate: is called at the deadline, before anything else takes time.
+    func begin(isReadOnly: Bool, deadline: Instant?, tellLate: @escaping () -> Void) {
+        phase = .idle
+        self.isReadOnly = isReadOnly
+        isAnswered = false
+        isUnlimited = false
+        self.deadline = deadline
+        self.tellLate = tellLate
+        isLate = false
+        commitActions = []
+        failure = nil
+    }
+
+    /// Hands out what is to be done after the commit. Throws `PostgreSQLFailure`; see also `doubt`.
+    func commit() throws -> [@Sendable () -> Void] {
+        if let failure { throw failure }
+        try attempt {
+            guard phase == .begun else { return }
+            // A connection that went away while it was idle is noticed before anything is in doubt.
+            if !isAnswered { try exchange { _ in } }
+            // What was to be cancelled, and went well before, is not risked to be cancelled now.
+            guard cancellation == nil else { throw PostgreSQLFailure.expired }
+            try send("COMMIT")
+            phase = .committing
+            var command = ""
+            try exchange { result in command = result.command }
+            guard command == "COMMIT" else { throw PostgreSQLFailure.refused(state: "25P02", message: "the transaction was rolled back") }
+        }
+        phase = .idle
+        return commitActions
+    }
+
+    /// Why the answer to a commit that was sent will never be known; nil where it is.
+    var doubt: String? {
+        guard phase == .committing, case .lost(let message) = failure else { return nil }
+        return message
+    }
+
+    /// Undoes what is not committed, and makes the connection fit for the next transaction. Does not wait for the server's answer,
+    /// which the next transaction finds before its own.
+    func end() {
+        defer {
+            phase = .idle
+            cancellation = nil
+        }
+        guard let link else { return }
+        if failure?.isOfSession == true { return drop() }
+        if let cancellation, !cancellation.hasEnded(before: .now + PostgreSQLConnection.grace) { return drop() }
+        guard phase != .idle else { return }
+        do {
+            try send("ROLLBACK")
+            try link.sync()
+            commands.append(.sync)
+            try link.flush()
+        } catch {
+            drop()
+        }
+    }
+
+    private func drop() {
+        link = nil
+        statements = [:]
+        commands = []
+    }
+
+    // MARK: Statements
+
+    func execute(_ sql: SQL) throws -> Int {
+        try perform {
+            _ = try sendPrepared(sql)
+            var changes = 0
+            try exchange { result in changes = result.changes }
+            return changes
+        }
+    }
+
+    func queue(_ sql: SQL) throws {
+        try perform { _ = try sendPrepared(sql) }
+    }
+
+    func rows(_ sql: SQL) throws -> [Row] {
+        try perform {
+            let key = try sendPrepared(sql)
+            var rows: [Row] = []
+            try exchange { result in
+                let columns = statements[key]?.columns ?? result.columns
+                statements[key]?.columns = columns
+                rows = try result.rows(columns)
+            }
+            return rows
+        }
+    }
+
+    func define(_ statement: String) throws {
+        try perform {
+            try send(Migration.postgreSQLText(statement))
+            try exchange { _ in }
+        }
+    }
+
+    func now() throws -> Instant {
+        guard let row = try rows("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now").first else {
+            throw StorageError.unexpectedValue(column: "now", expected: "the time")
+        }
+        return try row["now"]
+    }
+
+    func onCommit(_ action: @escaping @Sendable () -> Void) {
+        commitActions.append(action)
+    }
+
+    func lockSchema() throws {
+        isUnlimited = true
+        _ = try rows("SELECT set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)")
+        _ = try rows("SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended(\("schema \(schema)"), 0))) AS locked")
+        let isThere = try !rows("SELECT 1 FROM pg_namespace WHERE nspname = \(schema)").isEmpty
+        // Asked first: who may use a schema may not be allowed to make one.
+        if !isThere { try define("CREATE SCHEMA \"\(schema)\"") }
+    }
+
+    /// Runs what a body asks for. Throws `StorageError`, and remembers why.
+    private func perform<Result>(_ body: () throws -> Result) throws -> Result {
+        if let failure { throw failure.storageError }
+        do {
+            var result: Result?
+            try attempt {
+                if let deadline, deadline <= .now { throw PostgreSQLFailure.expired }
+                try open()
+                result = try body()
+            }
+            guard let result else { throw StorageError.closed }
+            return result
+        } catch let failure as PostgreSQLFailure {
+            throw failure.storageError
+        }
+    }
+
+    private func attempt(_ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let failure as PostgreSQLFailure {
+            self.failure = failure
+            if case .lost = failure { drop() }
+            throw failure
+        }
+    }
+
+    // MARK: The wire
+
+    /// Has a connection, and a transaction on it.
+    private func open() throws {
+        guard phase == .idle else { return }
+        if link == nil {
+            link = try connect()
+            if !settings.isSessionless { try checkSession() }
+        }
+        try send(isReadOnly ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+        phase = .begun
+        guard settings.isSessionless else { return }
+        let session = PostgreSQLServers.session(schema, settings).map { name, value -> SQL in "set_config(\(name), \(value), true)" }
+        _ = try sendPrepared("SELECT \(SQL.joined(session, by: ", "))")
+    }
+
+    /// Rather no work than tables in another schema: what pools connections may have left out what the session was to be told.
+    private func checkSession() throws {
+        _ = try sendPrepared("SELECT current_setting('search_path') AS path")
+        var path: String?
+        try exchange { result in path = try result.rows(result.columns).first?["path"] }
+        guard path == schema else {
+            drop()
+            throw PostgreSQLFailure.unreachable(
+                "the session does not have the schema \(schema); behind PgBouncer in transaction mode the settings must say that there is no session"
+            )
+        }
+    }
+
+    private func openLink() throws -> PostgreSQLLink {
+        guard let link else { throw PostgreSQLFailure.lost("the connection was lost") }
+        return link
+    }
+
+    private func send(_ text: String) throws {
+        try openLink().run(text: text, PostgreSQLValues([]))
+        commands.append(.statement)
+    }
+
+    /// Sends a statement, prepared before where the session keeps that.
+    private func sendPrepared(_ sql: SQL) throws -> StatementKey {
+        let link = try openLink()
+        let values = PostgreSQLValues(sql.values)
+        let key = StatementKey(text: sql.postgreSQLText(isReadOnly: isReadOnly), types: values.types)
+        if settings.isSessionless {
+            try link.run(text: key.text, values)
+        } else {
+            try link.run(try statement(key, values, on: link), values)
+        }
+        commands.append(.statement)
+        return key
+    }
+
+    private func statement(_ key: StatementKey, _ values: PostgreSQLValues, on link: PostgreSQLLink) throws -> String {
+        if let known = statements[key] { return known.name }
+        if statements.count >= PostgreSQLConnection.mostStatements {
+            try send("DEALLOCATE ALL")
+            statements = [:]
+        }
+        // A name is never given twice: where a pipeline fails it is not known which of its preparations the server has kept.
+        namesGiven += 1
+        let name = "s\(namesGiven)"
+        try link.prepare(name, key.text, values)
+        commands.append(.preparation(key))
+        statements[key] = PreparedStatement(name: name)
+        return name
+    }
+
+    /// Waits for the answers to all that was sent. `read` gets that to the last statement.
+    private func exchange(_ read: (borrowing PostgreSQLResult) throws -> Void) throws {
+        try openLink().sync()
+        commands.append(.sync)
+        limit = isUnlimited ? nil : .now + settings.statementTimeLimit + PostgreSQLConnection.grace
+        var refusal: PostgreSQLFailure?
+        var unreadable: (any Error)?
+        while let command = commands.first {
+            if case .sync = command {
+                _ = try next()
+            } else {
+                while let result = try next() {
+                    switch result.status {
+                    case PGRES_TUPLES_OK, PGRES_COMMAND_OK:
+                        guard commands.count == 2 else { continue }
+                        do { try read(result) } catch { unreadable = error }
+                    default:
+                        if case .preparation(let key) = command { statements[key] = nil }
+                        // What follows a refused command is skipped, and says so.
+                        guard result.status != PGRES_PIPELINE_ABORTED else { continue }
+                        if case .lost(let message) = result.failure { throw PostgreSQLFailure.lost(message) }
+                        refusal = refusal ?? result.failure
+                    }
+                }
+            }
+            commands.removeFirst()
+        }
+        isAnswered = true
+        if let refusal { throw cancellation == nil ? refusal : .expired }
+        if let unreadable { throw unreadable }
+    }
+
+    /// Waits for a result until the deadline, and then until the server has cancelled, or has committed.
+    private func next() throws -> PostgreSQLResult? {
+        let link = try openLink()
+        if let deadline, !isLate {
+            do {
+                return try link.next(until: min(deadline, limit ?? deadline))
+            } catch is PostgreSQLLink.TimeIsOver {
+                isLate = deadline <= .now
+            }
+            if isLate {
+                tellLate()
+                if phase != .committing {
+                    cancellation = link.cancel(on: canceller)
+                    limit = .now + PostgreSQLConnection.grace
+                }
+            }
+        }
+        do {
+            return try link.next(until: limit)
+        } catch is PostgreSQLLink.TimeIsOver {
+            throw PostgreSQLFailure.lost("the server did not answer in time")
+        }
+    }
+
+    // MARK: Connecting
+
+    /// Tries the servers in turn, again and again, until one takes the connection or the time is over.
+    private func connect() throws -> PostgreSQLLink {
+        let limit = deadline ?? .now + settings.patience
+        var pause = PostgreSQLConnection.firstWait
+        while true {
+            var reasons: [String] = []
+            for parameters in servers.parameters {
+                do {
+                    return try PostgreSQLLink(parameters, until: min(limit, .now + settings.connectTimeLimit))
+                } catch PostgreSQLFailure.unreachable(let reason) {
+                    reasons.append(reason)
+                }
+            }
+            guard .now + pause < limit else { throw PostgreSQLFailure.unreachable(reasons.joined(separator: "; ")) }
+            // Not all at the same time, where many connections were lost at once.
+            PostgreSQLLink.sleep(TimeSpan(microseconds: .random(in: pause.microseconds / 2...pause.microseconds)))
+            pause = min(TimeSpan(microseconds: pause.microseconds * 2), PostgreSQLConnection.longestWait)
+        }
+    }
+}

@@ -1,0 +1,67 @@
+internal import NIOPosix
+
+extension Database {
+    /// Uses a PostgreSQL server of version 14 or newer. Nothing is connected before it is needed.
+    /// - Parameters:
+    ///   - connectionString: as libpq takes it, a URL or `key=value` pairs, with several hosts for a fail-over and `sslmode=verify-full`
+    ///     for TLS with verification.
+    ///   - schema: where the service's tables are, and no other's; made by the first migration.
+    package static func postgres(
+        name: String, connectionString: String, schema: String, settings: PostgreSQLSettings = PostgreSQLSettings()
+    ) throws -> Database {
+        Database(name: name, engine: try PostgreSQLEngine(connectionString: connectionString, schema: schema, settings: settings))
+    }
+}
+
+/// PostgreSQL through libpq: bounded numbers of connections for writers and for readers.
+///
+/// A write runs at READ COMMITTED and locks the rows that it decides by; a read sees one snapshot.
+final class PostgreSQLEngine: StorageEngine {
+    private let writes: PostgreSQLQueue
+    private let reads: PostgreSQLQueue
+    private let canceller: NIOThreadPool
+
+    init(connectionString: String, schema: String, settings: PostgreSQLSettings) throws {
+        let servers = try PostgreSQLServers(connectionString, schema: schema, settings: settings)
+        let canceller = NIOThreadPool(numberOfThreads: 1)
+        canceller.start()
+        self.canceller = canceller
+        let makeConnection: @Sendable () -> PostgreSQLConnection = {
+            PostgreSQLConnection(servers: servers, schema: schema, settings: settings, canceller: canceller)
+        }
+        writes = PostgreSQLQueue(isReadOnly: false, size: settings.writers, makeConnection: makeConnection)
+        reads = PostgreSQLQueue(isReadOnly: true, size: settings.readers, makeConnection: makeConnection)
+    }
+
+    deinit {
+        canceller.shutdownGracefully { _ in }
+    }
+
+    func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
+        try await withCheckedThrowingContinuation { writes.add(Member(outcome: Outcome($0), body: body)) }
+    }
+
+    func write<Item: Sendable, Answer: Sendable>(
+        _ item: Item, lane: String, by coalescer: Coalescer<Item, Answer>
+    ) async throws -> Answer {
+        let lane = Lane(coalescer: ObjectIdentifier(coalescer), name: lane)
+        return try await withCheckedThrowingContinuation {
+            writes.add(LaneMember(outcome: Outcome($0), lane: lane, item: item, coalescer: coalescer))
+        }
+    }
+
+    func read<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
+        try await withCheckedThrowingContinuation { reads.add(Member(outcome: Outcome($0), body: body)) }
+    }
+
+    func run() async {
+        async let writing: Void = writes.run()
+        async let reading: Void = reads.run()
+        _ = await (writing, reading)
+    }
+
+    func close() async throws {
+        try await writes.close()
+        try await reads.close()
+    }
+}

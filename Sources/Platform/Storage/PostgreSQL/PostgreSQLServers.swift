@@ -1,0 +1,80 @@
+internal import CLibpq
+import Values
+
+/// The servers that a connection string names, and how each is spoken to.
+///
+/// They are tried one after the other here and not within libpq, which in its nonblocking form has no time limit for each: behind a
+/// first server that swallows packets the second would never be asked.
+struct PostgreSQLServers: Sendable {
+    /// libpq's keywords, for each server.
+    let parameters: [[String: String]]
+
+    init(_ connectionString: String, schema: String, settings: PostgreSQLSettings) throws {
+        guard PostgreSQLServers.isPlain(schema) else {
+            throw StorageError.unavailable("a schema's name is 1 to 63 lower-case letters, digits and underscores, not \(schema)")
+        }
+        // What is wrong with it is not repeated: libpq quotes the text, and with it passwords.
+        guard var common = PostgreSQLServers.parse(connectionString) else {
+            throw StorageError.unavailable("the connection string cannot be read; it is postgresql://user@host/database or key=value pairs")
+        }
+        common["client_encoding"] = "UTF8"
+        common["fallback_application_name"] = schema
+        // A service writes, and so has no use for a standby.
+        if common["target_session_attrs"] == nil { common["target_session_attrs"] = "read-write" }
+        if !settings.isSessionless {
+            let options = PostgreSQLServers.session(schema, settings).map { "-c \($0.name)=\($0.value)" }
+            common["options"] = ([common["options"]].compactMap { $0 } + options).joined(separator: " ")
+        }
+        let hosts = PostgreSQLServers.list(common["host"])
+        let addresses = PostgreSQLServers.list(common["hostaddr"])
+        let ports = PostgreSQLServers.list(common["port"])
+        let count = max(hosts.count, addresses.count, 1)
+        guard [0, count].contains(hosts.count), [0, count].contains(addresses.count), [0, 1, count].contains(ports.count) else {
+            throw StorageError.unavailable("the connection string names as many ports and addresses as hosts, or one port for all")
+        }
+        parameters = (0..<count).map { index in
+            var one = common
+            if !hosts.isEmpty { one["host"] = hosts[index] }
+            if !addresses.isEmpty { one["hostaddr"] = addresses[index] }
+            if !ports.isEmpty { one["port"] = ports.count == 1 ? ports[0] : ports[index] }
+            return one
+        }
+    }
+
+    /// What a session, or without one each transaction, is told first.
+    static func session(_ schema: String, _ settings: PostgreSQLSettings) -> [(name: String, value: String)] {
+        [
+            ("search_path", schema),
+            ("statement_timeout", "\(settings.statementTimeLimit.milliseconds)"),
+            ("lock_timeout", "\(settings.lockTimeLimit.milliseconds)"),
+            // A client that is gone without a word does not hold its locks for ever.
+            ("idle_in_transaction_session_timeout", "\(settings.statementTimeLimit.milliseconds)"),
+        ]
+    }
+
+    private static func isPlain(_ name: String) -> Bool {
+        (1...63).contains(name.utf8.count)
+            && name.utf8.allSatisfy { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) || (48...57).contains($0) || $0 == 95 }
+            && !(48...57).contains(name.utf8.first ?? 48)
+    }
+
+    private static func list(_ value: String?) -> [String] {
+        value.map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) } ?? []
+    }
+
+    private static func parse(_ text: String) -> [String: String]? {
+        guard let options = unsafe PQconninfoParse(text, nil) else { return nil }
+        defer { unsafe PQconninfoFree(options) }
+        var parameters: [String: String] = [:]
+        var option = unsafe options
+        while let keyword = unsafe option.pointee.keyword {
+            if let value = unsafe option.pointee.val { unsafe parameters[String(cString: keyword)] = String(cString: value) }
+            unsafe option += 1
+        }
+        return parameters
+    }
+}
+
+extension TimeSpan {
+    var milliseconds: Int64 { microseconds / 1_000 }
+}

@@ -1,0 +1,546 @@
+import Foundation
+import Storage
+import Synchronization
+import TestServers
+import Testing
+import Values
+
+/// What only a server beyond the network can do: be away, be slow, be used by others.
+@Suite struct PostgreSQLTests {
+    static func newSchema() -> String {
+        "test_\(UUID().uuidString.lowercased().replacingOccurrences(of: "-", with: ""))"
+    }
+
+    /// Few connections, for all tests share a server.
+    static func settings(_ change: (inout PostgreSQLSettings) -> Void = { _ in }) -> PostgreSQLSettings {
+        var settings = PostgreSQLSettings()
+        settings.writers = 3
+        settings.readers = 1
+        settings.patience = .seconds(60)
+        settings.lockTimeLimit = .seconds(20)
+        change(&settings)
+        return settings
+    }
+
+    @discardableResult
+    static func withDatabase<Result>(
+        schema: String = newSchema(), server: PostgreSQLServer? = nil, settings: PostgreSQLSettings = settings(),
+        connectionString: String? = nil, _ body: (Storage::Database) async throws -> Result
+    ) async throws -> Result {
+        let address = try connectionString ?? (server ?? PostgreSQLServer.shared.get()).connectionString()
+        let database = try Storage::Database.postgres(name: "test", connectionString: address, schema: schema, settings: settings)
+        do {
+            let result = try await body(database)
+            try await database.close()
+            return result
+        } catch {
+            try await database.close()
+            throw error
+        }
+    }
+
+    private static let counter = Migration(
+        "0001-counter",
+        """
+        CREATE TABLE counter (id BIGINT PRIMARY KEY, value BIGINT NOT NULL);
+        INSERT INTO counter (id, value) VALUES (1, 0), (2, 0);
+        """)
+
+    private static func value(_ database: Storage::Database, _ id: Int = 1) async throws -> Int {
+        try await database.read { tx in try tx.row("SELECT value FROM counter WHERE id = \(id)")!["value"] }
+    }
+
+    /// How many sessions of a schema do something now.
+    private static func sessions(_ database: Storage::Database, of schema: String, _ condition: SQL = "TRUE") async throws -> Int {
+        try await database.read { tx in
+            try tx.row(
+                """
+                SELECT COUNT(*) AS n FROM pg_stat_activity
+                WHERE application_name = \(schema) AND pid <> pg_backend_pid() AND \(condition)
+                """)!["n"]
+        }
+    }
+
+    // MARK: Transactions that are in each other's way
+
+    @Test func `two that wait for each other are run again, and both are done`() async throws {
+        try await PostgreSQLTests.withDatabase { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            let met = [DispatchSemaphore(value: 0), DispatchSemaphore(value: 0)]
+            let runs = Counter()
+            try await withThrowingTaskGroup { group in
+                for (own, other) in [(0, 1), (1, 0)] {
+                    group.addTask {
+                        try await database.write { tx in
+                            runs.add()
+                            try tx.execute("UPDATE counter SET value = value + 1 WHERE id = \(own + 1)")
+                            met[own].signal()
+                            // The second time nobody comes any more.
+                            _ = met[other].wait(timeout: .now() + 2)
+                            try tx.execute("UPDATE counter SET value = value + 1 WHERE id = \(other + 1)")
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(runs.count > 2)
+            #expect(try await [PostgreSQLTests.value(database, 1), PostgreSQLTests.value(database, 2)] == [2, 2])
+        }
+    }
+
+    @Test func `one that cannot be serialized is run again`() async throws {
+        try await PostgreSQLTests.withDatabase { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            let runs = Counter()
+            try await database.write { tx in
+                let isFirst = runs.add() == 1
+                try tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                let value: Int = try tx.row("SELECT value FROM counter WHERE id = 1")!["value"]
+                if isFirst {
+                    // Another one is faster.
+                    let isDone = DispatchSemaphore(value: 0)
+                    Task {
+                        try await database.write { tx in _ = try tx.execute("UPDATE counter SET value = 10 WHERE id = 1") }
+                        isDone.signal()
+                    }
+                    _ = isDone.wait(timeout: .now() + 20)
+                }
+                try tx.execute("UPDATE counter SET value = \(value + 1) WHERE id = 1")
+            }
+            #expect(runs.count == 2)
+            #expect(try await PostgreSQLTests.value(database) == 11)
+        }
+    }
+
+    @Test func `one that never can be serialized is given up`() async throws {
+        try await PostgreSQLTests.withDatabase { database in
+            let runs = Counter()
+            await #expect {
+                try await database.write { tx in
+                    runs.add()
+                    _ = try tx.execute("DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = 'serialization_failure'; END $$")
+                }
+            } throws: { error in
+                if case StorageError.engine(code: "40001", _) = error { true } else { false }
+            }
+            #expect((2...20).contains(runs.count))
+        }
+    }
+
+    @Test func `two instances are ordered by the locks of rows`() async throws {
+        let schema = PostgreSQLTests.newSchema()
+        try await PostgreSQLTests.withDatabase(schema: schema) { first in
+            try await PostgreSQLTests.withDatabase(schema: schema) { second in
+                try await first.migrate([PostgreSQLTests.counter])
+                try await withThrowingTaskGroup { group in
+                    for round in 0..<60 {
+                        group.addTask {
+                            try await (round % 2 == 0 ? first : second).write { tx in
+                                let value: Int = try tx.row("SELECT value FROM counter WHERE id = 1 \(.forUpdate)")!["value"]
+                                try tx.execute("UPDATE counter SET value = \(value + 1) WHERE id = 1")
+                            }
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                #expect(try await PostgreSQLTests.value(first) == 60)
+            }
+        }
+    }
+
+    @Test func `two instances that start at once migrate once`() async throws {
+        let schema = PostgreSQLTests.newSchema()
+        let more = (2..<12).map { Migration("\(1000 + $0)-more", "INSERT INTO counter (id, value) VALUES (\($0 + 1), 1);") }
+        try await PostgreSQLTests.withDatabase(schema: schema) { first in
+            try await PostgreSQLTests.withDatabase(schema: schema) { second in
+                async let one: Void = first.migrate([PostgreSQLTests.counter] + more)
+                async let other: Void = second.migrate([PostgreSQLTests.counter] + more)
+                _ = try await (one, other)
+                let rows: Int = try await first.read { tx in try tx.row("SELECT COUNT(*) AS n FROM counter")!["n"] }
+                #expect(rows == 12)
+            }
+        }
+    }
+
+    @Test func `what was prepared before another instance changed the schema is prepared anew`() async throws {
+        let schema = PostgreSQLTests.newSchema()
+        let more = Migration("0002-more", "ALTER TABLE counter ADD COLUMN more TEXT NOT NULL DEFAULT 'new';")
+        try await PostgreSQLTests.withDatabase(schema: schema) { old in
+            try await PostgreSQLTests.withDatabase(schema: schema) { new in
+                try await old.migrate([PostgreSQLTests.counter])
+                let all: @Sendable (Transaction) throws -> Row = { tx in try tx.row("SELECT * FROM counter WHERE id = \(1)")! }
+                let before = try await old.write(all)
+                #expect(throws: StorageError.self) { try before["more"] as String }
+                try await new.migrate([PostgreSQLTests.counter, more])
+                #expect(try await old.write(all)["more"] == "new")
+            }
+        }
+    }
+
+    // MARK: Limits of time
+
+    @Test func `who waits too long for a lock is told so`() async throws {
+        try await PostgreSQLTests.withDatabase(settings: PostgreSQLTests.settings { $0.lockTimeLimit = .milliseconds(200) }) { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            let release = DispatchSemaphore(value: 0)
+            let isLocked = DispatchSemaphore(value: 0)
+            let blocker = Task {
+                try await database.write { tx in
+                    try tx.execute("UPDATE counter SET value = 5 WHERE id = 1")
+                    isLocked.signal()
+                    _ = release.wait(timeout: .now() + 20)
+                }
+            }
+            try await eventually("the row is locked") { isLocked.wait(timeout: .now()) == .success }
+            await #expect {
+                try await database.write { tx in _ = try tx.execute("UPDATE counter SET value = 6 WHERE id = 1") }
+            } throws: { error in
+                if case StorageError.timeLimit(let message) = error { message.contains("lock") } else { false }
+            }
+            release.signal()
+            try await blocker.value
+            #expect(try await PostgreSQLTests.value(database) == 5)
+        }
+    }
+
+    @Test func `a statement that takes too long is ended`() async throws {
+        try await PostgreSQLTests.withDatabase(settings: PostgreSQLTests.settings { $0.statementTimeLimit = .milliseconds(200) }) {
+            database in
+            await #expect {
+                try await database.write { tx in _ = try tx.execute("SELECT 1 FROM (SELECT pg_sleep(30)) AS slept") }
+            } throws: { error in
+                if case StorageError.timeLimit = error { true } else { false }
+            }
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `at the deadline the caller is told, the statement is cancelled, and the connection is of use again`(isRead: Bool) async throws {
+        let schema = PostgreSQLTests.newSchema()
+        try await PostgreSQLTests.withDatabase(schema: schema, settings: PostgreSQLTests.settings { $0.writers = 1 }) { database in
+            let begin = ContinuousClock.now
+            await #expect {
+                try await Deadline.$current.withValue(.now + .milliseconds(300)) {
+                    let sleep: @Sendable (Transaction) throws -> Void = { tx in
+                        _ = try tx.rows("SELECT 1 FROM (SELECT pg_sleep(30)) AS slept")
+                    }
+                    if isRead { try await database.read(sleep) } else { try await database.write(sleep) }
+                }
+            } throws: { error in
+                if case StorageError.deadline(begun: true) = error { true } else { false }
+            }
+            #expect(ContinuousClock.now - begin < .seconds(5))
+            try await PostgreSQLTests.withDatabase { other in
+                try await eventually("the statement is cancelled") {
+                    try await PostgreSQLTests.sessions(other, of: schema, "query LIKE '%pg_sleep%' AND state = 'active'") == 0
+                }
+            }
+            let ask: @Sendable (Transaction) throws -> Int = { tx in try tx.row("SELECT 1 AS one")!["one"] }
+            let answer = try await isRead ? database.read(ask) : database.write(ask)
+            #expect(answer == 1)
+        }
+    }
+
+    @Test func `who waits for a connection until the deadline has nothing done`() async throws {
+        try await PostgreSQLTests.withDatabase(settings: PostgreSQLTests.settings { $0.writers = 1 }) { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            let ticker = Task { try await database.run() }
+            defer { ticker.cancel() }
+            let release = DispatchSemaphore(value: 0)
+            let hasBegun = DispatchSemaphore(value: 0)
+            let blocker = Task {
+                try await database.write { _ in
+                    hasBegun.signal()
+                    _ = release.wait(timeout: .now() + 20)
+                }
+            }
+            try await eventually("the connection is busy") { hasBegun.wait(timeout: .now()) == .success }
+            await #expect {
+                try await Deadline.$current.withValue(.now + .milliseconds(200)) {
+                    try await database.write { tx in _ = try tx.execute("UPDATE counter SET value = 1 WHERE id = 1") }
+                }
+            } throws: { error in
+                if case StorageError.deadline(begun: false) = error { true } else { false }
+            }
+            release.signal()
+            try await blocker.value
+            #expect(try await PostgreSQLTests.value(database) == 0)
+        }
+    }
+
+    // MARK: Servers that go away
+
+    @Test func `a server that is killed and started again is found again, with all that was committed`() async throws {
+        let server = try PostgreSQLServer()
+        try await PostgreSQLTests.withDatabase(server: server) { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            for value in 1...3 {
+                try await database.write { tx in _ = try tx.execute("UPDATE counter SET value = \(value) WHERE id = 1") }
+            }
+            try server.crash()
+            let meanwhile = Task {
+                try await database.write { tx in _ = try tx.execute("UPDATE counter SET value = value + 1 WHERE id = 1") }
+            }
+            try server.start()
+            try await meanwhile.value
+            #expect(try await PostgreSQLTests.value(database) == 4)
+            // Not in doubt either: of a transaction that only writes, and has heard nothing from the server.
+            try server.crash()
+            try server.start()
+            try await database.write { tx in try tx.queue("UPDATE counter SET value = value + 1 WHERE id = 1") }
+            #expect(try await PostgreSQLTests.value(database) == 5)
+        }
+    }
+
+    @Test func `a connection that is lost before the commit has the transaction run again on another`() async throws {
+        try await PostgreSQLTests.withDatabase { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            let runs = Counter()
+            try await database.write { tx in
+                try tx.execute("UPDATE counter SET value = value + 1 WHERE id = 1")
+                guard runs.add() == 1 else { return }
+                _ = try tx.rows("SELECT pg_terminate_backend(pg_backend_pid())")
+            }
+            #expect(runs.count == 2)
+            #expect(try await PostgreSQLTests.value(database) == 1)
+        }
+    }
+
+    @Test func `a connection that is lost during the commit leaves the outcome unknown, and nothing is run again`() async throws {
+        let schema = PostgreSQLTests.newSchema()
+        try await PostgreSQLTests.withDatabase(schema: schema) { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            // Makes a commit take its time.
+            try await database.write { tx in
+                try tx.execute(
+                    "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(20); RETURN NULL; END'")
+                try tx.execute(
+                    """
+                    CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON counter DEFERRABLE INITIALLY DEFERRED
+                    FOR EACH ROW EXECUTE FUNCTION slow()
+                    """)
+            }
+            let (runs, commits) = (Counter(), Counter())
+            let outcome = Task {
+                try await database.write { tx in
+                    runs.add()
+                    try tx.execute("UPDATE counter SET value = 1 WHERE id = 1")
+                    tx.onCommit { commits.add() }
+                }
+            }
+            try await PostgreSQLTests.withDatabase { other in
+                try await eventually("the commit is under way") {
+                    try await PostgreSQLTests.sessions(other, of: schema, "query = 'COMMIT' AND state = 'active'") == 1
+                }
+                try await other.write { tx in
+                    _ = try tx.rows(
+                        """
+                        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                        WHERE application_name = \(schema) AND query = 'COMMIT' AND state = 'active'
+                        """)
+                }
+            }
+            await #expect {
+                try await outcome.value
+            } throws: { error in
+                if case StorageError.outcomeUnknown = error { true } else { false }
+            }
+            #expect(runs.count == 1)
+            #expect(commits.count == 0)
+            #expect(try await PostgreSQLTests.value(database) == 0)
+        }
+    }
+
+    @Test func `that there is no server is said clearly`() async throws {
+        let port = try PostgreSQLServer.freePort()
+        let settings = PostgreSQLTests.settings { $0.patience = .milliseconds(300) }
+        let address = "host=127.0.0.1 port=\(port) user=owner dbname=postgres"
+        try await PostgreSQLTests.withDatabase(settings: settings, connectionString: address) { database in
+            await #expect {
+                try await database.write { tx in _ = try tx.rows("SELECT 1 AS one") }
+            } throws: { error in
+                if case StorageError.unavailable(let message) = error { message.contains("\(port)") } else { false }
+            }
+        }
+    }
+
+    @Test func `a wrong password is said clearly, and not repeated`() async throws {
+        let address = try PostgreSQLServer.shared.get().connectionString(password: "hunter2")
+        let settings = PostgreSQLTests.settings { $0.patience = .milliseconds(300) }
+        try await PostgreSQLTests.withDatabase(settings: settings, connectionString: address) { database in
+            await #expect {
+                try await database.read { tx in try tx.rows("SELECT 1 AS one") }
+            } throws: { error in
+                "\(error)".contains("password authentication failed") && !"\(error)".contains("hunter2")
+            }
+        }
+    }
+
+    @Test func `a connection string that cannot be read is refused without being repeated`() throws {
+        #expect {
+            try Storage::Database.postgres(name: "test", connectionString: "host=x password 'hunter2", schema: "test")
+        } throws: { error in
+            "\(error)".contains("connection string") && !"\(error)".contains("hunter2")
+        }
+        #expect(throws: StorageError.self) {
+            try Storage::Database.postgres(name: "test", connectionString: "host=a,b,c port=1,2", schema: "test")
+        }
+        #expect(throws: StorageError.self) {
+            try Storage::Database.postgres(name: "test", connectionString: "host=a", schema: "public; DROP TABLE x")
+        }
+    }
+
+    @Test func `behind a host that takes connections and never answers the next one is found`() async throws {
+        let server = try PostgreSQLServer.shared.get()
+        let silent = try SilentListener()
+        let address = """
+            postgresql://owner:\(server.password)@127.0.0.1:\(silent.port),127.0.0.1:\(try PostgreSQLServer.freePort()),\
+            127.0.0.1:\(server.port)/postgres
+            """
+        let settings = PostgreSQLTests.settings { $0.connectTimeLimit = .milliseconds(300) }
+        try await PostgreSQLTests.withDatabase(settings: settings, connectionString: address) { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            #expect(try await PostgreSQLTests.value(database) == 0)
+        }
+    }
+
+    @Test func `a server that cannot be written to is not taken`() async throws {
+        let server = try PostgreSQLServer.shared.get()
+        let settings = PostgreSQLTests.settings { $0.patience = .milliseconds(300) }
+        let address = server.connectionString() + " options='-c default_transaction_read_only=on'"
+        try await PostgreSQLTests.withDatabase(settings: settings, connectionString: address) { database in
+            await #expect {
+                try await database.write { tx in _ = try tx.rows("SELECT 1 AS one") }
+            } throws: { error in
+                if case StorageError.unavailable(let message) = error { message.contains("read-only") } else { false }
+            }
+        }
+    }
+
+    // MARK: The pool
+
+    @Test func `no more connections are opened than there may be, however many wait`() async throws {
+        let schema = PostgreSQLTests.newSchema()
+        try await PostgreSQLTests.withDatabase(schema: schema) { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            let load = Load()
+            try await withThrowingTaskGroup { group in
+                for _ in 0..<2_000 {
+                    group.addTask {
+                        try await database.write { tx in
+                            load.enter()
+                            defer { load.leave() }
+                            try tx.execute("UPDATE counter SET value = value + 1 WHERE id = 1")
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await PostgreSQLTests.value(database) == 2_000)
+            #expect((2...3).contains(load.most))
+            let sessions = try await PostgreSQLTests.withDatabase { try await PostgreSQLTests.sessions($0, of: schema) }
+            #expect((2...4).contains(sessions))
+        }
+    }
+
+    @Test func `a lane that waits for a lock keeps no other from going on`() async throws {
+        try await PostgreSQLTests.withDatabase { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            let release = DispatchSemaphore(value: 0)
+            let hasBegun = DispatchSemaphore(value: 0)
+            let coalescer = Coalescer<Int, Int> { items, tx in
+                if items == [0] {
+                    hasBegun.signal()
+                    _ = release.wait(timeout: .now() + 20)
+                }
+                return items.map { _ in .success(items.count) }
+            }
+            let first = Task { try await database.write(0, lane: "a", by: coalescer) }
+            try await eventually("the lane is busy") { hasBegun.wait(timeout: .now()) == .success }
+            let others = (1...30).map { item in Task { try await database.write(item, lane: "a", by: coalescer) } }
+            #expect(try await database.write(31, lane: "b", by: coalescer) == 1)
+            release.signal()
+            #expect(try await first.value == 1)
+            for other in others { #expect(try await other.value > 1) }
+        }
+    }
+
+    @Test func `without a session nothing is left behind in it, and the schema is found all the same`() async throws {
+        let prepared: @Sendable (Transaction) throws -> Int = { tx in
+            _ = try tx.rows("SELECT value FROM counter")
+            return try tx.row("SELECT COUNT(*) AS n FROM pg_prepared_statements")!["n"]
+        }
+        for isSessionless in [false, true] {
+            let schema = PostgreSQLTests.newSchema()
+            let settings = PostgreSQLTests.settings { $0.isSessionless = isSessionless }
+            try await PostgreSQLTests.withDatabase(schema: schema, settings: settings) { database in
+                try await database.migrate([PostgreSQLTests.counter])
+                #expect(try await (database.write(prepared) == 0) == isSessionless)
+                let path: String = try await database.write { tx in
+                    try tx.row("SELECT reset_val AS path FROM pg_settings WHERE name = 'search_path'")!["path"]
+                }
+                #expect((path == schema) == !isSessionless)
+            }
+        }
+    }
+
+    @Test func `a number that is no integer is told as such, and the connection goes on`() async throws {
+        try await PostgreSQLTests.withDatabase { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            await #expect {
+                try await database.read { tx in try tx.row("SELECT SUM(value) AS sum FROM counter") }
+            } throws: { error in
+                if case StorageError.unexpectedValue(column: "sum", _) = error { true } else { false }
+            }
+            let sum: Int = try await database.read { tx in
+                try tx.row("SELECT CAST(SUM(value) AS BIGINT) AS sum FROM counter")!["sum"]
+            }
+            #expect(sum == 0)
+        }
+    }
+}
+
+private final class Counter: Sendable {
+    private let value = Atomic(0)
+
+    var count: Int { value.load(ordering: .sequentiallyConsistent) }
+
+    @discardableResult
+    func add() -> Int { value.add(1, ordering: .sequentiallyConsistent).newValue }
+}
+
+/// How many work at the same time.
+private final class Load: Sendable {
+    private let state = Mutex((now: 0, most: 0))
+
+    var most: Int { state.withLock { $0.most } }
+
+    func enter() { state.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) } }
+    func leave() { state.withLock { $0.now -= 1 } }
+}
+
+/// Takes connections and never says a word.
+private final class SilentListener {
+    let port: Int
+    private let descriptor: Int32
+
+    init() throws {
+        let port = try PostgreSQLServer.freePort()
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(port).bigEndian
+        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+        let isListening = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                bind(descriptor, pointer, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 && listen(descriptor, 16) == 0
+            }
+        }
+        try #require(isListening)
+        (self.port, self.descriptor) = (port, descriptor)
+    }
+
+    deinit {
+        close(descriptor)
+    }
+}
