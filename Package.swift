@@ -80,6 +80,7 @@ let package = Package(
         systemLibrary("CCurl", "libcurl", "libcurl4-openssl-dev"),
         systemLibrary("CLibpq", "libpq", "libpq-dev"),
         systemLibrary("CQRencode", "libqrencode", "libqrencode-dev"),
+        systemLibrary("CRabbitMQ", "librabbitmq", "librabbitmq-dev"),
         .systemLibrary(name: "CTaskHook", path: "Sources/C/CTaskHook"),
         systemLibrary("CZlib", "zlib", "zlib1g-dev"),
 
@@ -91,7 +92,9 @@ let package = Package(
                 "Values", "EventLoops", "CLibpq", log, lifecycle, .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"), .product(name: "NIOPosix", package: "swift-nio"),
             ], touchesC: true),
-        platform("Messaging", ["Values", "Storage", log, lifecycle, .product(name: "Metrics", package: "swift-metrics")]),
+        platform(
+            "Messaging",
+            ["Values", "Storage", "CRabbitMQ", log, lifecycle, .product(name: "Metrics", package: "swift-metrics")], touchesC: true),
         platform(
             "EventLoops",
             ["CTaskHook", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio")],

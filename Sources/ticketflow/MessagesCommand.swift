@@ -1,4 +1,6 @@
 import ArgumentParser
+import Contracts
+import Logging
 import Messaging
 import Storage
 import Values
@@ -107,10 +109,15 @@ private func messageID(_ text: String) throws -> MessageID {
     return id
 }
 
-/// Opens the broker's database beside a server that may be running.
-private func withBroker<Result>(_ data: DataOption, _ body: (EmbeddedBroker) async throws -> Result) async throws -> Result {
+/// Opens the broker beside a server that may be running: RabbitMQ where the setting `broker.url` names one, otherwise the broker's database.
+private func withBroker<Result>(_ data: DataOption, _ body: (any Broker) async throws -> Result) async throws -> Result {
     do {
         let settings = try HouseSettings(data: data.path)
+        if let address = settings.broker {
+            let broker = RabbitMQBroker(address, logger: Logger(label: "messages"))
+            try await broker.declare(Contracts.queues)
+            return try await body(broker)
+        }
         let database = try Database.sqlite(name: "broker", path: try settings.folder.existing("broker"), readers: 1)
         do {
             try await database.migrate(EmbeddedBroker.migrations)

@@ -14,15 +14,25 @@ struct SomethingHappened: DomainEvent, Equatable {
 
 /// Each broker, fresh.
 enum BrokerKind: String, CaseIterable, Sendable {
-    case embedded
+    case embedded, rabbitMQ
 
     /// - Parameter waits: between the tries of a message that fails.
     func withBroker<Result>(
         waits: [TimeSpan] = [.milliseconds(1), .milliseconds(1)], _ body: (any Broker) async throws -> Result
     ) async throws -> Result {
-        try await Engine.sqlite.withDatabase { database, _ in
-            try await database.migrate(EmbeddedBroker.migrations)
-            return try await body(EmbeddedBroker(database: database, waits: waits))
+        switch self {
+        case .embedded:
+            try await Engine.sqlite.withDatabase { database, _ in
+                try await database.migrate(EmbeddedBroker.migrations)
+                return try await body(EmbeddedBroker(database: database, waits: waits))
+            }
+        case .rabbitMQ:
+            try await RabbitMQServer.with { server, host in
+                let broker = RabbitMQBroker(try server.address(host), waits: waits, logger: Logger(label: "test"))
+                let result = try await body(broker)
+                await broker.close()
+                return result
+            }
         }
     }
 }
@@ -37,6 +47,25 @@ func eventually(_ what: String, _ condition: () async throws -> Bool) async thro
         }
         try await Task.sleep(for: .milliseconds(5))
     }
+}
+
+/// Which messages were seen, and how often.
+final class Journal: Sendable {
+    private let seen = Mutex<(times: [MessageID: Int], count: Int)>(([:], 0))
+
+    /// Returns how many were seen by now.
+    @discardableResult
+    func add(_ id: MessageID) -> Int {
+        seen.withLock { seen in
+            seen.times[id, default: 0] += 1
+            seen.count += 1
+            return seen.count
+        }
+    }
+
+    func times(_ id: MessageID) -> Int { seen.withLock { $0.times[id] ?? 0 } }
+    var all: Set<MessageID> { seen.withLock { Set($0.times.keys) } }
+    var count: Int { seen.withLock { $0.count } }
 }
 
 @Suite struct MessagingTests {
@@ -87,13 +116,122 @@ func eventually(_ what: String, _ condition: () async throws -> Bool) async thro
     }
 
     @Test(arguments: BrokerKind.allCases)
-    func `a message that is published twice while it waits is there once`(kind: BrokerKind) async throws {
+    func `the waits between the tries of a message grow`(kind: BrokerKind) async throws {
+        let waits: [TimeSpan] = [.milliseconds(200), .milliseconds(700)]
+        try await kind.withBroker(waits: waits) { broker in
+            try await broker.declare([QueueDeclaration(name: "q.test", patterns: ["#"])])
+            try await broker.publish([MessagingTests.message()])
+            let tries = Mutex<[Instant]>([])
+            let consumer = Task {
+                try await broker.consume("q.test", concurrency: 1) { _ in
+                    tries.withLock { $0.append(.now) }
+                    return .failed(reason: "always")
+                }
+            }
+            defer { consumer.cancel() }
+            try await eventually("it waits") { try await broker.queues().first?.waiting == 1 }
+            try await eventually("it is a dead letter") { try await broker.queues().first?.dead == 1 }
+            let times = tries.withLock { $0 }
+            try #require(times.count == 3)
+            #expect(times[1] - times[0] >= waits[0])
+            #expect(times[2] - times[1] >= waits[1])
+            #expect(try await broker.queues().first?.waiting == 0)
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func `dead letters are listed by queue, oldest first, and go when they are discarded`(kind: BrokerKind) async throws {
+        try await kind.withBroker(waits: []) { broker in
+            try await broker.declare([
+                QueueDeclaration(name: "a.test", patterns: ["things.#"]), QueueDeclaration(name: "b.test", patterns: ["#"]),
+            ])
+            let ids = (0..<3).map { _ in MessageID() }
+            for id in ids { try await broker.publish([MessagingTests.message(id: id)]) }
+            let consumers = ["a.test", "b.test"].map { queue in
+                Task { try await broker.consume(queue, concurrency: 2) { _ in .failed(reason: "not for \(queue)") } }
+            }
+            defer { consumers.forEach { $0.cancel() } }
+            try await eventually("all are dead") { try await broker.queues().map(\.dead) == [3, 3] }
+            #expect(try await broker.deadLetters(in: "a.test", limit: 10).map(\.message.id) == ids)
+            #expect(try await broker.deadLetters(in: "a.test", limit: 2).map(\.message.id) == Array(ids.prefix(2)))
+            let all = try await broker.deadLetters(in: nil, limit: 10)
+            #expect(all.count == 6 && all.allSatisfy { $0.reason == "not for \($0.queue)" && $0.attempts == 1 })
+            #expect(try await broker.discard([ids[1]], in: "a.test") == 1)
+            #expect(try await broker.deadLetters(in: "a.test", limit: 10).map(\.message.id) == [ids[0], ids[2]])
+            #expect(try await broker.discard(nil, in: "a.test") == 2)
+            #expect(try await broker.discard(nil, in: "a.test") == 0)
+            #expect(try await broker.queues().map(\.dead) == [0, 3])
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func `a message that is published twice has its effect once`(kind: BrokerKind) async throws {
         try await kind.withBroker { broker in
+            try await Engine.sqlite.withDatabase { database, _ in
+                try await database.migrate([Outbox.migration])
+                try await broker.declare([QueueDeclaration(name: "q.test", patterns: ["#"])])
+                let (twice, last) = (MessagingTests.message(), MessagingTests.message())
+                try await broker.publish([twice])
+                try await broker.publish([twice, last])
+                let effects = Mutex<[MessageID]>([])
+                let consumer = Task {
+                    try await broker.consume("q.test", concurrency: 4) { message in
+                        let isNew = try? await database.write { tx in try Inbox.accept(message.id, by: "q.test", in: tx) }
+                        if isNew == true { effects.withLock { $0.append(message.id) } }
+                        return isNew == nil ? .failed(reason: "database") : .handled
+                    }
+                }
+                defer { consumer.cancel() }
+                try await eventually("both are handled") {
+                    let queue = try await broker.queues().first
+                    return queue?.ready == 0 && queue?.waiting == 0 && effects.withLock { $0.count } >= 2
+                }
+                #expect(Set(effects.withLock { $0 }) == [twice.id, last.id])
+                #expect(effects.withLock { $0.count } == 2)
+            }
+        }
+    }
+
+    @Test func `the embedded broker notices a message that is published again while it waits`() async throws {
+        try await BrokerKind.embedded.withBroker { broker in
             try await broker.declare([QueueDeclaration(name: "q.test", patterns: ["#"])])
             let message = MessagingTests.message()
             try await broker.publish([message])
             try await broker.publish([message])
             #expect(try await broker.queues().first?.ready == 1)
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func `each of several consumers gets every message that its queue wants`(kind: BrokerKind) async throws {
+        try await kind.withBroker { broker in
+            let queues = ["a.test", "b.test", "c.test"]
+            try await broker.declare(queues.map { QueueDeclaration(name: $0, patterns: ["things.#"]) })
+            let ids = (0..<500).map { _ in MessageID() }
+            let journals = queues.map { _ in Journal() }
+            let consumers = zip(queues, journals).map { queue, journal in
+                Task {
+                    try await broker.consume(queue, concurrency: 8) { message in
+                        journal.add(message.id)
+                        return .handled
+                    }
+                }
+            }
+            defer { consumers.forEach { $0.cancel() } }
+            try await broker.publish(ids.map { MessagingTests.message(id: $0) })
+            try await eventually("each has all") { journals.allSatisfy { $0.all == Set(ids) } }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
+    func `queues get what their patterns match`(kind: BrokerKind) async throws {
+        try await kind.withBroker { broker in
+            let patterns = ["#", "*", "a.#", "a.*", "a.#.z", "*.b.*", "a", "#.z", "a.*.#"]
+            let names = ["a", "a.z", "a.b", "a.b.z", "a.b.c.z", "b.b.b", "z"]
+            try await broker.declare(patterns.enumerated().map { QueueDeclaration(name: "q\($0.offset).test", patterns: [$0.element]) })
+            try await broker.publish(names.map { MessagingTests.message($0) })
+            let ready = try await broker.queues().map(\.ready)
+            #expect(ready == patterns.map { pattern in names.count { topic(pattern, matches: $0) } })
         }
     }
 

@@ -1,6 +1,7 @@
 import Configuration
 import FoundationEssentials
 import Logging
+import Messaging
 import ServiceKit
 
 /// Where a system gets its settings from: flags, then the environment (`TICKETFLOW_` before the key:
@@ -10,6 +11,8 @@ struct HouseSettings {
     let configuration: ConfigReader
     /// Where the front door listens: `host` and `port`, `127.0.0.1` and 8080 by default.
     let front: ListenAddress
+    /// The RabbitMQ that carries messages: `broker.url`, such as `amqps://user:password@host/vhost`. Nil, the default, for the embedded broker.
+    let broker: RabbitMQAddress?
     let faults: Faults
     let logLevel: Logger.Level
     /// Whether listeners of single services have `POST /noop`: `benchmark.routes`, false by default.
@@ -32,6 +35,13 @@ struct HouseSettings {
             "notification.publicURL": ConfigValue(.string("http://\(front.reachable)"), isSecret: false),
         ]
         configuration = ConfigReader(providers: said + [InMemoryProvider(name: "derived", values: derived)])
+        let url = configuration.string(forKey: "broker.url", isSecret: true)
+        broker = url.flatMap { RabbitMQAddress($0) }
+        guard url == nil || broker != nil else {
+            throw Failure(
+                "TICKETFLOW_BROKER_URL is no address of a RabbitMQ.", next: "Say amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps:// for TLS."
+            )
+        }
         do {
             faults = try Faults(configuration.string(forKey: "faults", default: ""))
         } catch {

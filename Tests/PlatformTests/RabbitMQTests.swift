@@ -1,0 +1,307 @@
+import Foundation
+import Logging
+import Messaging
+import ServiceLifecycle
+import Synchronization
+import Testing
+import Values
+
+/// What only a server on the other side of a network does: it ends, it blocks, it refuses.
+@Suite struct RabbitMQTests {
+    private static let queue = QueueDeclaration(name: "q.test", patterns: ["things.#"])
+    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    private static func message(_ name: String = SomethingHappened.name, json: String = "{}") -> Message {
+        Message(id: MessageID(), name: name, json: json)
+    }
+
+    private static func broker(
+        _ address: RabbitMQAddress, caFile: String = RabbitMQBroker.systemAuthorities, publishLimit: TimeSpan = .seconds(30)
+    ) -> RabbitMQBroker {
+        RabbitMQBroker(address, caFile: caFile, waits: [.milliseconds(1)], publishLimit: publishLimit, logger: logger)
+    }
+
+    @Test func `nothing confirmed is lost when the server is killed, and consumers come back`() async throws {
+        try await RabbitMQServer.with(alone: true) { server, host in
+            let broker = RabbitMQTests.broker(try server.address(host))
+            try await broker.declare([RabbitMQTests.queue])
+            // 3.10 writes down half a second later that there is a queue, and until then its messages do not outlive a crash.
+            try await eventually("the queue is on disk") { server.hasOnDisk("\(host)_q.test") }
+            let journal = Journal()
+            let consumer = Task {
+                try await broker.consume("q.test", concurrency: 8) { message in
+                    journal.add(message.id)
+                    return .handled
+                }
+            }
+            defer { consumer.cancel() }
+            let confirmed = Journal()
+            let failures = Journal()
+            let publishers = (0..<4).map { _ in
+                Task {
+                    while !Task.isCancelled {
+                        let messages = (0..<20).map { _ in RabbitMQTests.message() }
+                        do {
+                            try await broker.publish(messages)
+                            for message in messages { confirmed.add(message.id) }
+                        } catch {
+                            failures.add(MessageID())
+                            try? await Task.sleep(for: .milliseconds(20))
+                        }
+                    }
+                }
+            }
+            defer { publishers.forEach { $0.cancel() } }
+            for _ in 0..<2 {
+                let before = confirmed.count
+                try await eventually("much is confirmed") { confirmed.count > before + 1_000 }
+                try await server.kill()
+                let failed = failures.count
+                try await eventually("publishing fails") { failures.count > failed }
+                await #expect(throws: RabbitMQError.self) { try await broker.check() }
+                try await server.start()
+            }
+            let before = confirmed.count
+            try await eventually("publishing goes on") { confirmed.count > before }
+            try await broker.check()
+            for publisher in publishers {
+                publisher.cancel()
+                await publisher.value
+            }
+            let all = confirmed.all
+            try await eventually("all that was confirmed is handled") { all.isSubset(of: journal.all) }
+            await broker.close()
+        }
+    }
+
+    @Test func `a server short of memory holds publishers up no longer than their limit, and nothing is lost`() async throws {
+        try await RabbitMQServer.with(alone: true) { server, host in
+            let limit = TimeSpan.seconds(2)
+            let broker = RabbitMQTests.broker(try server.address(host), publishLimit: limit)
+            try await broker.declare([RabbitMQTests.queue])
+            let first = RabbitMQTests.message()
+            try await broker.publish([first])
+            try await broker.check()
+            try await server.control("set_vm_memory_high_watermark", "0.000001")
+            // More than all buffers between here and there take.
+            let big = (0..<500).map { _ in RabbitMQTests.message(json: "{\"text\":\"" + String(repeating: "x", count: 20_000) + "\"}") }
+            let started = ContinuousClock.now
+            let error = await #expect(throws: RabbitMQError.self) { try await broker.publish(big) }
+            #expect(error?.description.contains("memory") == true)
+            #expect(ContinuousClock.now - started < limit.duration + .seconds(3))
+            let state = await #expect(throws: RabbitMQError.self) { try await broker.check() }
+            #expect(state == error)
+            // Consumers go on meanwhile.
+            let journal = Journal()
+            let consumer = Task {
+                try await broker.consume("q.test", concurrency: 8) { message in
+                    journal.add(message.id)
+                    return .handled
+                }
+            }
+            defer { consumer.cancel() }
+            try await eventually("the first is handled") { journal.times(first.id) == 1 }
+            try await server.control("set_vm_memory_high_watermark", "0.4")
+            try await eventually("it takes messages") { (try? await broker.check()) != nil }
+            try await broker.publish(big)
+            try await eventually("all are handled") { journal.all.isSuperset(of: big.map(\.id)) }
+            await broker.close()
+        }
+    }
+
+    @Test func `an event whose queue is gone is reported, and its queue is made again`() async throws {
+        try await RabbitMQServer.with { server, host in
+            let broker = RabbitMQTests.broker(try server.address(host))
+            try await broker.declare([RabbitMQTests.queue])
+            try await broker.publish([RabbitMQTests.message()])
+            try await server.control("delete_queue", "--vhost", host, "q.test")
+            await #expect(throws: RabbitMQError.unroutable(event: SomethingHappened.name)) {
+                try await broker.publish([RabbitMQTests.message("others.came.v1"), RabbitMQTests.message()])
+            }
+            try await broker.publish([RabbitMQTests.message()])
+            #expect(try await broker.queues().map(\.ready) == [1])
+            await broker.close()
+        }
+    }
+
+    @Test func `an event that nobody wants is no error`() async throws {
+        try await RabbitMQServer.with { server, host in
+            let broker = RabbitMQTests.broker(try server.address(host))
+            try await broker.declare([RabbitMQTests.queue])
+            try await broker.publish([RabbitMQTests.message("others.came.v1")])
+            #expect(try await broker.queues().map(\.ready) == [0])
+            await broker.close()
+        }
+    }
+
+    @Test func `a wrong password, an unknown virtual host and no server are told apart, without the password`() async throws {
+        try await RabbitMQServer.with { server, host in
+            let wrong = RabbitMQTests.broker(try server.address(host, password: "not-it"))
+            let error = await #expect(throws: RabbitMQError.self) { try await wrong.publish([RabbitMQTests.message()]) }
+            guard case .denied(_, let reason)? = error else { throw RabbitMQServer.Failure(description: "not denied: \(error as Any)") }
+            #expect(reason.contains("ACCESS_REFUSED"))
+            #expect(!"\(error as Any)".contains("not-it"))
+            let nowhere = RabbitMQTests.broker(try server.address("nowhere"))
+            let other = await #expect(throws: RabbitMQError.self) { try await nowhere.declare([]) }
+            guard case .denied(_, let reason)? = other else { throw RabbitMQServer.Failure(description: "not denied: \(other as Any)") }
+            #expect(reason.contains("nowhere"))
+        }
+        let port = try RabbitMQServer.freePorts(1)[0]
+        let absent = RabbitMQTests.broker(try #require(RabbitMQAddress("amqp://someone:secret@127.0.0.1:\(port)/")))
+        let error = await #expect(throws: RabbitMQError.self) { try await absent.publish([RabbitMQTests.message()]) }
+        guard case .unreachable(let address, _)? = error else { throw RabbitMQServer.Failure(description: "reached: \(error as Any)") }
+        #expect(address == "amqp://someone@127.0.0.1:\(port)")
+    }
+
+    @Test func `a message in the hand of a consumer that loses its connection goes to another`() async throws {
+        try await RabbitMQServer.with { server, host in
+            let broker = RabbitMQTests.broker(try server.address(host))
+            try await broker.declare([RabbitMQTests.queue])
+            let message = RabbitMQTests.message()
+            let tries = Journal()
+            let (release, releaseNow) = AsyncStream.makeStream(of: Never.self)
+            let consumers = (0..<2).map { _ in
+                Task {
+                    try await broker.consume("q.test", concurrency: 1) { message in
+                        if tries.add(message.id) == 1 { for await _ in release {} }
+                        return .handled
+                    }
+                }
+            }
+            defer { consumers.forEach { $0.cancel() } }
+            try await broker.publish([message])
+            try await eventually("one has it in hand") { tries.count == 1 }
+            try await server.control("close_all_connections", "--vhost", host, "a test")
+            try await eventually("the other gets it") { tries.count == 2 }
+            releaseNow.finish()
+            // Whoever was late acknowledges nothing that is not its own, and goes on.
+            let next = RabbitMQTests.message()
+            try await eventually("publishing goes on") { (try? await broker.publish([next])) != nil }
+            try await eventually("the next is handled") { tries.times(next.id) > 0 }
+            try await eventually("nothing is left") {
+                try await broker.queues().map { $0.ready + $0.waiting + $0.dead } == [0]
+            }
+            await broker.close()
+        }
+    }
+
+    @Test func `consumers of one queue share its messages`() async throws {
+        try await RabbitMQServer.with { server, host in
+            let broker = RabbitMQTests.broker(try server.address(host))
+            try await broker.declare([RabbitMQTests.queue])
+            let messages = (0..<400).map { _ in RabbitMQTests.message() }
+            let journals = [Journal(), Journal()]
+            let consumers = journals.map { journal in
+                Task {
+                    try await broker.consume("q.test", concurrency: 4) { message in
+                        journal.add(message.id)
+                        // Until the other has begun, one of both keeps what it has in hand.
+                        while journals.contains(where: { $0.all.isEmpty }) { await Task.yield() }
+                        return .handled
+                    }
+                }
+            }
+            defer { consumers.forEach { $0.cancel() } }
+            try await broker.publish(messages)
+            try await eventually("all are handled") {
+                journals[0].all.union(journals[1].all) == Set(messages.map(\.id))
+            }
+            #expect(messages.allSatisfy { journals[0].times($0.id) + journals[1].times($0.id) == 1 })
+            await broker.close()
+        }
+    }
+
+    @Test func `at a stop what is in hand is finished and acknowledged, the rest stays in the queue`() async throws {
+        try await RabbitMQServer.with { server, host in
+            let broker = RabbitMQTests.broker(try server.address(host))
+            try await broker.declare([RabbitMQTests.queue])
+            try await broker.publish((0..<50).map { _ in RabbitMQTests.message() })
+            let begun = Mutex(0)
+            let ended = Mutex(0)
+            let (release, releaseNow) = AsyncStream.makeStream(of: Never.self)
+            let consumer = Consuming(broker: broker) { _ in
+                begun.withLock { $0 += 1 }
+                for await _ in release {}
+                ended.withLock { $0 += 1 }
+                return .handled
+            }
+            let group = ServiceGroup(services: [consumer], logger: RabbitMQTests.logger)
+            let running = Task { try await group.run() }
+            try await eventually("three are in hand") { begun.withLock { $0 } == 3 }
+            await group.triggerGracefulShutdown()
+            var published = 50
+            try await eventually("nothing more is handed out") {
+                try await broker.publish([RabbitMQTests.message()])
+                published += 1
+                return try await broker.queues().map(\.ready) != [0]
+            }
+            #expect(ended.withLock { $0 } == 0)
+            releaseNow.finish()
+            try await running.value
+            #expect(begun.withLock { $0 } == 3)
+            #expect(ended.withLock { $0 } == 3)
+            let left = published - 3
+            try await eventually("the rest is in the queue") { try await broker.queues().map(\.ready) == [left] }
+            await broker.close()
+        }
+    }
+
+    private struct Consuming: Service {
+        let broker: RabbitMQBroker
+        let handle: @Sendable (Message) async -> Messaging::Outcome
+
+        func run() async throws {
+            try await broker.consume("q.test", concurrency: 3, handle: handle)
+        }
+    }
+
+    @Test func `TLS wants a certificate that a trusted authority has given to this host`() async throws {
+        try await RabbitMQServer.with { server, host in
+            let address = try server.address(host, isEncrypted: true)
+            let trusting = RabbitMQTests.broker(address, caFile: server.caFile)
+            try await trusting.declare([RabbitMQTests.queue])
+            try await trusting.publish((0..<100).map { _ in RabbitMQTests.message() })
+            #expect(try await trusting.queues().map(\.ready) == [100])
+            await trusting.close()
+            let distrusting = RabbitMQTests.broker(address)
+            let error = await #expect(throws: RabbitMQError.self) { try await distrusting.declare([]) }
+            guard case .unreachable? = error else { throw RabbitMQServer.Failure(description: "trusted: \(error as Any)") }
+            let other = try #require(
+                RabbitMQAddress("\(address)".replacing("tester@localhost", with: "tester:any@127.0.0.1")))
+            let mistaken = await #expect(throws: RabbitMQError.self) {
+                try await RabbitMQTests.broker(other, caFile: server.caFile).declare([])
+            }
+            guard case .unreachable? = mistaken else { throw RabbitMQServer.Failure(description: "trusted: \(mistaken as Any)") }
+        }
+    }
+
+    @Test func `a broker that was closed publishes nothing more`() async throws {
+        try await RabbitMQServer.with { server, host in
+            let broker = RabbitMQTests.broker(try server.address(host))
+            try await broker.publish([RabbitMQTests.message()])
+            await broker.close()
+            await #expect(throws: RabbitMQError.stopped) { try await broker.publish([RabbitMQTests.message()]) }
+        }
+    }
+
+    @Test(arguments: [
+        ("amqp://me:pass@queue.example:5673/shop", "amqp://me@queue.example:5673/shop"),
+        ("amqps://me:p%40ss@queue.example", "amqps://me@queue.example:5671"),
+        ("amqp://me:pass@[::1]/%2F", "amqp://me@[::1]:5672"), ("amqp://queue", "amqp://guest@queue:5672"),
+    ])
+    func `an address shows all but its password`(text: String, shown: String) throws {
+        let address = try #require(RabbitMQAddress(text))
+        #expect("\(address)" == shown)
+        #expect(String(reflecting: address) == shown)
+        var dumped = ""
+        dump(address, to: &dumped)
+        #expect(!dumped.contains("pass") && !dumped.contains("p@ss"))
+    }
+
+    @Test(arguments: [
+        "", "queue.example", "http://queue", "amqp://", "amqp://queue:70000", "amqp://queue/a/b", "amqp://queue/?heartbeat=1",
+    ])
+    func `what is no address is refused`(text: String) {
+        #expect(RabbitMQAddress(text) == nil)
+    }
+}
