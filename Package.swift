@@ -151,7 +151,7 @@ let package = Package(
             path: "Sources/ticketflow",
             swiftSettings: settings),
 
-        .target(name: "TestServers", path: "Tests/TestServers", swiftSettings: settings),
+        .target(name: "TestServers", dependencies: ["Messaging", log], path: "Tests/TestServers", swiftSettings: settings),
         .testTarget(
             name: "PlatformTests",
             dependencies: house + ["TestServers", "Mail", "Graphics", "Passwords", lifecycle], exclude: ["smtp_server.py"],
@@ -164,7 +164,7 @@ let package = Package(
         .testTarget(
             name: "SystemTests",
             dependencies: [
-                "ticketflow", "Values", "Contracts", "Storage", "Messaging", "Discovery", httpTypes, crypto,
+                "ticketflow", "TestServers", "Values", "Contracts", "Storage", "Messaging", "Discovery", httpTypes, crypto,
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -4,7 +4,7 @@ import Values
 struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
-        abstract: "Verifies that the books of a data folder add up.",
+        abstract: "Verifies that the books of a system add up.",
         discussion: """
             Prints a line for everything that is wrong and then ends with status 1. Reads only. A server that runs meanwhile changes \
             one database after the other, which may look like a mistake; check a stopped system, or a backup.
@@ -18,7 +18,7 @@ struct CheckCommand: AsyncParsableCommand {
     func run() async throws {
         do {
             let settings = try HouseSettings(data: data.path)
-            let books = try Books(settings.folder, grace: .seconds(Int64(max(0, grace))))
+            let books = try Books(settings, grace: .seconds(Int64(max(0, grace))))
             let findings = await Check.all(on: books)
             await books.close()
             for finding in findings { Terminal.say(finding) }

@@ -4,6 +4,7 @@ import Messaging
 import ServiceLifecycle
 import Storage
 import Synchronization
+import TestServers
 import Testing
 import Values
 

@@ -3,6 +3,7 @@ import Logging
 import Messaging
 import ServiceLifecycle
 import Synchronization
+import TestServers
 import Testing
 import Values
 

@@ -3,18 +3,15 @@ import ServiceKit
 import Storage
 import Values
 
-/// The databases of a data folder, opened to be read.
+/// The databases of a system, opened to be read.
 struct Books: Sendable {
     /// How long after its deadline an order may be on its way to its end.
     let grace: TimeSpan
     private let databases: [ServiceName: Database]
 
-    init(_ folder: DataFolder, grace: TimeSpan) throws {
+    init(_ settings: HouseSettings, grace: TimeSpan) throws {
         var databases: [ServiceName: Database] = [:]
-        for service in ServiceList.all {
-            let path = try folder.existing(service.name.description)
-            databases[service.name] = try Database.sqlite(name: service.name.description, path: path, readers: 1)
-        }
+        for service in ServiceList.all { databases[service.name] = try settings.openExistingDatabase(of: service.name) }
         self.databases = databases
         self.grace = grace
     }

@@ -1,5 +1,6 @@
 import BorderGateway
 import Configuration
+import Contracts
 import Discovery
 import Logging
 import Messaging
@@ -17,6 +18,7 @@ struct House {
     let environments: [ServiceName: ServiceEnvironment]
     let frontDoor: FrontDoor
     private let databases: [Database]
+    private let rabbitMQ: RabbitMQBroker?
     private let operations: Operations
     private let verifier: IdentityVerifier
     private let logger: Logger
@@ -33,16 +35,24 @@ struct House {
         let transport = InProcessTransport()
         let tokens = ServiceTokens(transport: transport, secrets: secrets)
         let verifier = tokens.verifier()
-        let brokerDatabase = try Database.sqlite(name: "broker", path: settings.folder.broker)
-        var databases = [brokerDatabase]
+        let rabbitMQ = settings.broker.map { RabbitMQBroker($0, logger: Logger(label: "broker")) }
+        var databases: [Database] = []
         do {
-            try await brokerDatabase.migrate(EmbeddedBroker.migrations)
-            let broker = EmbeddedBroker(database: brokerDatabase)
+            let broker: any Broker
+            if let rabbitMQ {
+                // All queues, also of consumers that run elsewhere: none may be missing when an event is sent.
+                try await rabbitMQ.declare(Contracts.queues)
+                broker = rabbitMQ
+            } else {
+                let database = try Database.sqlite(name: "broker", path: settings.folder.broker)
+                databases.append(database)
+                try await database.migrate(EmbeddedBroker.migrations)
+                broker = EmbeddedBroker(database: database)
+            }
             var hosts: [ServiceHost] = []
             var environments: [ServiceName: ServiceEnvironment] = [:]
             for service in services {
-                let database = try Database.sqlite(
-                    name: service.name.description, path: settings.folder.database(service.name.description))
+                let database = try settings.openDatabase(of: service.name)
                 databases.append(database)
                 let signal = Signal()
                 let token = try tokens.token(of: service.name)
@@ -59,17 +69,18 @@ struct House {
             }
             try await broker.declare(hosts.flatMap(\.queues))
             for host in hosts { host.enter(transport) }
-            let operations = Operations(
-                checks: databases.map { database in
-                    .init(database.name) { _ = try await database.read { tx in try tx.row("SELECT 1") } }
-                },
-                metrics: metrics, logger: logger)
+            var checks = databases.map { database in
+                Operations.Check(database.name) { _ = try await database.read { tx in try tx.row("SELECT 1") } }
+            }
+            if let rabbitMQ { checks.append(.init("broker") { try await rabbitMQ.check() }) }
+            let operations = Operations(checks: checks, metrics: metrics, logger: logger)
             return House(
                 settings: settings, hosts: hosts, environments: environments,
                 frontDoor: FrontDoor(
                     responders: Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.responder) }), operations: operations),
-                databases: databases, operations: operations, verifier: verifier, logger: logger, lock: lock)
+                databases: databases, rabbitMQ: rabbitMQ, operations: operations, verifier: verifier, logger: logger, lock: lock)
         } catch {
+            await rabbitMQ?.close()
             for database in databases { try? await database.close() }
             throw error
         }
@@ -110,6 +121,7 @@ struct House {
     }
 
     func close() async {
+        await rabbitMQ?.close()
         for database in databases {
             do {
                 try await database.close()

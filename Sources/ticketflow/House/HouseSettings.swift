@@ -1,8 +1,10 @@
 import Configuration
+import Discovery
 import FoundationEssentials
 import Logging
 import Messaging
 import ServiceKit
+import Storage
 
 /// Where a system gets its settings from: flags, then the environment (`TICKETFLOW_` before the key:
 /// `TICKETFLOW_TICKET_MANAGER_HOLD_SECONDS` for `ticketManager.hold.seconds`), then the defaults in the code.
@@ -11,6 +13,9 @@ struct HouseSettings {
     let configuration: ConfigReader
     /// Where the front door listens: `host` and `port`, `127.0.0.1` and 8080 by default.
     let front: ListenAddress
+    /// The PostgreSQL that keeps state, with a schema for each service: `database.url`, as libpq takes it, such as
+    /// `postgresql://user:password@host/name?sslmode=verify-full`. Nil, the default, for SQLite files in the data folder.
+    let databaseServer: String?
     /// The RabbitMQ that carries messages: `broker.url`, such as `amqps://user:password@host/vhost`. Nil, the default, for the embedded broker.
     let broker: RabbitMQAddress?
     let faults: Faults
@@ -35,6 +40,7 @@ struct HouseSettings {
             "notification.publicURL": ConfigValue(.string("http://\(front.reachable)"), isSecret: false),
         ]
         configuration = ConfigReader(providers: said + [InMemoryProvider(name: "derived", values: derived)])
+        databaseServer = configuration.string(forKey: "database.url", isSecret: true)
         let url = configuration.string(forKey: "broker.url", isSecret: true)
         broker = url.flatMap { RabbitMQAddress($0) }
         guard url == nil || broker != nil else {
@@ -55,6 +61,21 @@ struct HouseSettings {
         }
         self.logLevel = logLevel
         hasBenchmarkRoutes = configuration.bool(forKey: "benchmark.routes", default: false)
+    }
+}
+
+extension HouseSettings {
+    /// A service's own database: a schema of the server, or a file in the data folder.
+    func openDatabase(of service: ServiceName) throws -> Database {
+        let name = service.description
+        guard let databaseServer else { return try Database.sqlite(name: name, path: folder.database(name)) }
+        return try Database.postgres(name: name, connectionString: databaseServer, schema: name.replacing("-", with: "_"))
+    }
+
+    /// The same of a system that has run before, for a command beside it.
+    func openExistingDatabase(of service: ServiceName) throws -> Database {
+        guard databaseServer == nil else { return try openDatabase(of: service) }
+        return try Database.sqlite(name: service.description, path: try folder.existing(service.description), readers: 1)
     }
 }
 

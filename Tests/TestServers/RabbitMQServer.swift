@@ -1,21 +1,24 @@
 import Foundation
 import Glibc
 import Logging
-import Messaging
+package import Messaging
 import Synchronization
-import Testing
 
 /// One RabbitMQ for all tests of the process, on free ports of the loopback interface, with a virtual host for each test.
 ///
 /// A small shell program keeps it and its epmd: when its standard input ends, as it does with this process however that ends, it ends
 /// both by their ids and removes their folder.
-final class RabbitMQServer: Sendable {
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
+package final class RabbitMQServer: Sendable {
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
+
+        package init(description: String) {
+            self.description = description
+        }
     }
 
-    static let user = "tester"
-    static let password = "secret-of:the@tests"
+    package static let user = "tester"
+    package static let password = "secret-of:the@tests"
 
     private static let keeper = """
         trap '' INT
@@ -46,7 +49,7 @@ final class RabbitMQServer: Sendable {
     private let taken = Mutex(0)
 
     /// - Parameter alone: whether no other test uses the server meanwhile.
-    static func with<Result>(alone: Bool = false, _ body: (RabbitMQServer, String) async throws -> Result) async throws -> Result {
+    package static func with<Result>(alone: Bool = false, _ body: (RabbitMQServer, String) async throws -> Result) async throws -> Result {
         await turns.enter(alone: alone)
         do {
             let server = try await shared.value
@@ -132,21 +135,26 @@ final class RabbitMQServer: Sendable {
         return "test-\(number)"
     }
 
-    func address(_ host: String, password: String = password, isEncrypted: Bool = false) throws -> RabbitMQAddress {
+    package func address(_ host: String, password: String = password, isEncrypted: Bool = false) throws -> RabbitMQAddress {
+        let text = url(host, password: password, isEncrypted: isEncrypted)
+        guard let address = RabbitMQAddress(text) else { throw Failure(description: "\(text) is no address") }
+        return address
+    }
+
+    /// As a setting says it.
+    package func url(_ host: String, password: String = password, isEncrypted: Bool = false) -> String {
         let password = password.replacing(":", with: "%3A").replacing("@", with: "%40")
-        return try #require(
-            RabbitMQAddress(
-                isEncrypted
-                    ? "amqps://\(RabbitMQServer.user):\(password)@localhost:\(encryptedPort)/\(host)"
-                    : "amqp://\(RabbitMQServer.user):\(password)@127.0.0.1:\(port)/\(host)"))
+        return isEncrypted
+            ? "amqps://\(RabbitMQServer.user):\(password)@localhost:\(encryptedPort)/\(host)"
+            : "amqp://\(RabbitMQServer.user):\(password)@127.0.0.1:\(port)/\(host)"
     }
 
     /// The authority that its certificate comes from.
-    var caFile: String { "\(folder)/certificate.pem" }
+    package var caFile: String { "\(folder)/certificate.pem" }
 
     /// Whether the server would find a quorum queue again.
     /// - Parameter queue: `<virtual host>_<queue>`.
-    func hasOnDisk(_ queue: String) -> Bool {
+    package func hasOnDisk(_ queue: String) -> Bool {
         let node = environment["RABBITMQ_NODENAME"] ?? ""
         let names = FileManager.default.contents(atPath: "\(folder)/mnesia/\(node)/quorum/\(node)/names.dets")
         // With its length before it: others begin alike.
@@ -154,12 +162,12 @@ final class RabbitMQServer: Sendable {
     }
 
     /// Ends it with SIGKILL.
-    func kill() async throws {
+    package func kill() async throws {
         try await tell("kill")
     }
 
     /// Returns when it takes connections.
-    func start() async throws {
+    package func start() async throws {
         try await tell("start")
         let broker = RabbitMQBroker(try address("test-1"), logger: Logger(label: "test"))
         let end = ContinuousClock.now + .seconds(90)
@@ -174,7 +182,7 @@ final class RabbitMQServer: Sendable {
     }
 
     /// `rabbitmqctl`, to its end.
-    func control(_ arguments: String...) async throws {
+    package func control(_ arguments: String...) async throws {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/lib/rabbitmq/bin/rabbitmqctl")
         process.arguments = arguments
@@ -206,7 +214,7 @@ final class RabbitMQServer: Sendable {
         guard !answer.isEmpty else { throw Failure(description: "the server's keeper has ended") }
     }
 
-    static func freePorts(_ count: Int) throws -> [Int] {
+    package static func freePorts(_ count: Int) throws -> [Int] {
         let sockets = (0..<count).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
         defer { sockets.forEach { close($0) } }
         return try sockets.map { socket in
