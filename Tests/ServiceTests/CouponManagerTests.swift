@@ -451,6 +451,26 @@ struct CouponManagerTests {
         }
     }
 
+    @Test func `a coupon that staff change at the same moment is there for every cart`() async throws {
+        try await withCoupons { service in
+            let coupon = try await coupon(service)
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for round in 0..<80 {
+                    group.addTask {
+                        guard round % 4 == 0 else {
+                            return try await service.call(.post, "/internal/v1/coupon-uses", as: sales, body: request()).status
+                        }
+                        return try await service.call(
+                            .patch, "/api/v1/coupons/\(coupon.id)", as: staff, body: CouponChange(name: "Name \(round)")
+                        ).status
+                    }
+                }
+                return try await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+            }
+            #expect(statuses == [200: 20, 201: 60])
+        }
+    }
+
     @Test func `the limit cannot go below what is used`() async throws {
         try await withCoupons { service in
             let coupon = try await coupon(service, max: 3)

@@ -164,7 +164,7 @@ extension ServiceHarness {
         _ tokens: TestTokens
     ) async throws -> ServiceHarness {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let database = try TestEngine.chosen.open(S.name.description, in: folder)
+        let database = try await TestEngine.chosen.open(S.name.description, in: folder)
         var logger = Logger(label: S.name.description)
         logger.logLevel = .critical
         let environment = ServiceEnvironment(

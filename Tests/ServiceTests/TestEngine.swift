@@ -16,7 +16,7 @@ enum TestEngine: String {
     }()
 
     /// A service's database that belongs to a folder: a file in it, or a schema named after it, to be opened again by who has the folder.
-    func open(_ service: String, in folder: String) throws -> Database {
+    func open(_ service: String, in folder: String) async throws -> Database {
         switch self {
         case .sqlite: return try Database.sqlite(name: service, path: "\(folder)/\(service).sqlite")
         case .postgres:
@@ -30,7 +30,8 @@ enum TestEngine: String {
             let place = folder.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
             let schema = "t\(String(place, radix: 16))_\(service.replacing("-", with: "_"))"
             return try Database.postgres(
-                name: service, connectionString: try PostgreSQLServer.shared.get().connectionString(), schema: schema, settings: settings)
+                name: service, connectionString: try await PostgreSQLServer.shared.value.connectionString(), schema: schema,
+                settings: settings)
         }
     }
 

@@ -6,7 +6,7 @@ import Foundation
 /// process id, and removes the folder.
 package final class PostgreSQLServer: Sendable {
     /// For all tests of this process that need a server and do not stop it: each has a schema of its own.
-    package static let shared = Result { try PostgreSQLServer() }
+    package static let shared = Task { try await PostgreSQLServer.launched() }
 
     package let port: Int
     package let password = "correct-horse"
@@ -16,7 +16,11 @@ package final class PostgreSQLServer: Sendable {
         package let description: String
     }
 
-    package init() throws {
+    package static func launched() async throws -> PostgreSQLServer {
+        try await onItsOwnThread { try PostgreSQLServer() }
+    }
+
+    private init() throws {
         folder = NSTemporaryDirectory() + "postgresql-\(UUID().uuidString)"
         port = try PostgreSQLServer.freePort()
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -27,7 +31,7 @@ package final class PostgreSQLServer: Sendable {
         try postgres(
             "initdb", "--pgdata=\(folder)/data", "--username=owner", "--pwfile=\(folder)/password", "--auth=scram-sha-256",
             "--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "--no-sync")
-        try start()
+        try startNow()
         // Its writing end stays open for as long as this process lives, and no other process has it.
         var life: [Int32] = [0, 0]
         guard pipe(&life) == 0, life.allSatisfy({ fcntl($0, F_SETFD, FD_CLOEXEC) == 0 }) else {
@@ -48,15 +52,28 @@ package final class PostgreSQLServer: Sendable {
         "host=127.0.0.1 port=\(port ?? self.port) user=owner password=\(password ?? self.password) dbname=postgres"
     }
 
-    package func start() throws {
-        try postgres(
-            "pg_ctl", "start", "--pgdata=\(folder)/data", "--log=\(folder)/log", "--wait", "--silent",
-            "--options=-p \(port) -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=400")
+    package func start() async throws {
+        try await PostgreSQLServer.onItsOwnThread { try self.startNow() }
     }
 
     /// Ends the server as a crash would: nothing is written out, no connection is told.
-    package func crash() throws {
-        try postgres("pg_ctl", "stop", "--pgdata=\(folder)/data", "--mode=immediate", "--silent")
+    package func crash() async throws {
+        try await PostgreSQLServer.onItsOwnThread {
+            try self.postgres("pg_ctl", "stop", "--pgdata=\(self.folder)/data", "--mode=immediate", "--silent")
+        }
+    }
+
+    /// A program that takes its time would keep other tests from theirs.
+    private static func onItsOwnThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(with: Swift.Result { try body() }) }
+        }
+    }
+
+    private func startNow() throws {
+        try postgres(
+            "pg_ctl", "start", "--pgdata=\(folder)/data", "--log=\(folder)/log", "--wait", "--silent",
+            "--options=-p \(port) -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=400")
     }
 
     /// A port that nothing listens on, at least a moment ago.

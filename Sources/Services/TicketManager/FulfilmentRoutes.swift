@@ -41,8 +41,7 @@ struct FulfilmentRoutes: Sendable {
             let isClosed = try InventoryStore.isClosed(hold.eventID, in: tx)
             let confirmed = isClosed ? nil : FulfilmentRoutes.confirm(hold, from: stock)
             guard try TicketStore.record(confirmed == nil ? .refused : .confirmed, of: order, hold: hold.id, in: tx) else {
-                // A rival on another instance was first; its word counts.
-                throw Problem.unavailable("The order is being decided at this moment.")
+                return try rivalsWord(order, in: tx)
             }
             guard let confirmed else {
                 stock.release(hold.claims(.held))
@@ -87,19 +86,23 @@ struct FulfilmentRoutes: Sendable {
         let request = try call.body(RefusalRequest.self)
         return try await database.write { tx in
             if let recorded = try recorded(order, in: tx) { return recorded }
-            guard try TicketStore.record(.refused, of: order, hold: request.holdId, in: tx) else {
-                throw Problem.unavailable("The order is being decided at this moment.")
-            }
-            if let id = request.holdId, case (let hold, var stock, let now)? = try HoldStore.lock(id, in: tx),
-                hold.orderID == nil || hold.orderID == order, hold.state == .active
-            {
+            // First the locks, as when it is fulfilled: two who decide the same order at once do not wait for each other.
+            let locked = try request.holdId.flatMap { try HoldStore.lock($0, in: tx) }
+            guard try TicketStore.record(.refused, of: order, hold: request.holdId, in: tx) else { return try rivalsWord(order, in: tx) }
+            if case (let hold, var stock, let now)? = locked, hold.orderID == nil || hold.orderID == order, hold.state == .active {
                 stock.release(hold.claims(.held))
-                try HoldStore.setClaims(of: id, from: .held, to: .returned, in: tx)
-                try HoldStore.set(id, .released, in: tx)
+                try HoldStore.setClaims(of: hold.id, from: .held, to: .returned, in: tx)
+                try HoldStore.set(hold.id, .released, in: tx)
                 try InventoryStore.save(stock, at: now, in: tx)
             }
             return try .ok(Fulfilment(orderId: order, outcome: .refused, tickets: []))
         }
+    }
+
+    /// What somebody else has recorded a moment ago: who asked second has waited for the first, whose word counts.
+    private func rivalsWord(_ order: OrderID, in tx: Transaction) throws -> Reply {
+        guard let recorded = try recorded(order, in: tx) else { throw Problem.unavailable("The order is being decided at this moment.") }
+        return recorded
     }
 
     private func recorded(_ order: OrderID, in tx: Transaction) throws -> Reply? {

@@ -352,6 +352,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private func connect() throws -> PostgreSQLLink {
         let limit = deadline ?? .now + settings.patience
         var pause = PostgreSQLConnection.firstWait
+        var known: [String] = []
         while true {
             var reasons: [String] = []
             for parameters in servers.parameters {
@@ -361,7 +362,9 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
                     reasons.append(reason)
                 }
             }
-            guard .now + pause < limit else { throw PostgreSQLFailure.unreachable(reasons.joined(separator: "; ")) }
+            // A round that was cut short says less than the one before it.
+            if known.isEmpty || .now < limit { known = reasons }
+            guard .now + pause < limit else { throw PostgreSQLFailure.unreachable(known.joined(separator: "; ")) }
             // Not all at the same time, where many connections were lost at once.
             PostgreSQLLink.sleep(TimeSpan(microseconds: .random(in: pause.microseconds / 2...pause.microseconds)))
             pause = min(TimeSpan(microseconds: pause.microseconds * 2), PostgreSQLConnection.longestWait)

@@ -1,0 +1,39 @@
+import Discovery
+import Foundation
+import ServiceKit
+import Storage
+import Testing
+
+@Suite struct IdempotencyTests {
+    @Test(arguments: Engine.allCases)
+    func `a key that another instance has had meanwhile costs no other request of the batch anything`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([Idempotency.migration])
+            @Sendable func key(_ name: String) -> IdempotencyKey { IdempotencyKey(principal: "p", key: name, fingerprint: "f") }
+            try await database.write { tx in try Idempotency.remember([("by another", key("3"))], in: tx) }
+            let coalescer = Coalescer<IdempotencyKey, Int> { keys, tx in
+                try Idempotency.remember(keys.map { ("mine", $0) }, in: tx)
+                return keys.map { _ in .success(keys.count) }
+            }
+            let answers = await withTaskGroup(of: (Int, Result<Int, any Error>).self) { group in
+                for number in 0..<100 {
+                    let key = key("\(number)")
+                    group.addTask {
+                        do {
+                            return (number, .success(try await database.write(key, lane: "a", by: coalescer)))
+                        } catch {
+                            return (number, .failure(error))
+                        }
+                    }
+                }
+                return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            }
+            for (number, answer) in answers where number != 3 { _ = try answer.get() }
+            let refusal = try #require(answers[3])
+            #expect { try refusal.get() } throws: { ($0 as? Problem)?.code == "request-in-progress" }
+            let known = try await database.read { tx in try Idempotency.made(under: (0..<100).map { key("\($0)") }, in: tx) }
+            #expect(known.count == 100)
+            #expect(try known[key("3").identity]?.id(for: key("3")) == "by another")
+        }
+    }
+}
