@@ -11,7 +11,7 @@ extension WholeSystem {
         @Test
         func `on PostgreSQL and RabbitMQ what many want at once is sold once, told to all, and outlives both and the program`() async throws
         {
-            let postgres = try PostgreSQLServer()
+            let postgres = try await PostgreSQLServer.launched()
             try await RabbitMQServer.with(alone: true) { rabbit, host in
                 let settings = ["TICKETFLOW_DATABASE_URL": postgres.connectionString(), "TICKETFLOW_BROKER_URL": rabbit.url(host)]
                 try await withProgram(settings) { program in
@@ -25,8 +25,8 @@ extension WholeSystem {
                     // The first half is bought in peace, the second while neither server is there for a moment.
                     let first = try await atOnce(12) { index in try await carts[winners[index]].buy() }
                     try await rabbit.kill()
-                    try postgres.crash()
-                    try postgres.start()
+                    try await postgres.crash()
+                    try await postgres.start()
                     let second = try await atOnce(13) { index in
                         let cart = carts[winners[12 + index]]
                         let key = UUID().uuidString

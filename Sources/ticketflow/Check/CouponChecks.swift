@@ -9,13 +9,13 @@ extension Check {
             "coupon counters", in: .couponManager,
             """
             SELECT coupon.id || ' counts ' || coupon.reserved || ' reserved, ' || coupon.redeemed || ' redeemed and ' || coupon.over_limit
-                || ' over its limit; its uses are ' || COALESCE(SUM(coupon_use.state = 'reserved'), 0) || ', '
-                || COALESCE(SUM(coupon_use.state = 'redeemed'), 0) || ' and ' || COALESCE(SUM(coupon_use.is_over_limit), 0) AS finding
+                || ' over its limit; its uses are ' || COUNT(CASE WHEN coupon_use.state = 'reserved' THEN 1 END) || ', '
+                || COUNT(CASE WHEN coupon_use.state = 'redeemed' THEN 1 END) || ' and ' || COUNT(CASE WHEN coupon_use.is_over_limit = TRUE THEN 1 END) AS finding
             FROM coupon LEFT JOIN coupon_use ON coupon_use.coupon_id = coupon.id
             GROUP BY coupon.id, coupon.reserved, coupon.redeemed, coupon.over_limit
-            HAVING coupon.reserved <> COALESCE(SUM(coupon_use.state = 'reserved'), 0)
-                OR coupon.redeemed <> COALESCE(SUM(coupon_use.state = 'redeemed'), 0)
-                OR coupon.over_limit <> COALESCE(SUM(coupon_use.is_over_limit), 0)
+            HAVING coupon.reserved <> COUNT(CASE WHEN coupon_use.state = 'reserved' THEN 1 END)
+                OR coupon.redeemed <> COUNT(CASE WHEN coupon_use.state = 'redeemed' THEN 1 END)
+                OR coupon.over_limit <> COUNT(CASE WHEN coupon_use.is_over_limit = TRUE THEN 1 END)
             """),
         Check(
             "coupon limits", in: .couponManager,

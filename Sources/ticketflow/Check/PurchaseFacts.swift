@@ -90,7 +90,7 @@ struct PurchaseFacts: Sendable {
             """
             SELECT payment.order_id AS order_id, payment.state AS state, payment.amount AS amount, payment.currency AS currency,
                 payment.captured AS captured,
-                COALESCE((SELECT SUM(refund.amount) FROM refund WHERE refund.payment_id = payment.id AND refund.is_counted = TRUE
+                COALESCE((SELECT CAST(SUM(refund.amount) AS BIGINT) FROM refund WHERE refund.payment_id = payment.id AND refund.is_counted = TRUE
                     AND (refund.is_automatic = TRUE OR refund.state NOT IN ('failed', 'canceled'))), 0) AS returned,
                 EXISTS (SELECT 1 FROM payment_attempt WHERE payment_id = payment.id AND is_pay_later = TRUE) AS is_pay_later
             FROM payment WHERE payment.order_id IN \(list: ids)
