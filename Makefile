@@ -4,7 +4,7 @@ SWIFT ?= swift
 DATA ?= ./data
 # Of Debian and Ubuntu: the C libraries that are linked, and the programs that tests run.
 PACKAGES := libargon2-dev libcurl4-openssl-dev libpq-dev libqrencode-dev librabbitmq-dev zlib1g-dev libsqlite3-dev pkg-config \
-	postgresql rabbitmq-server zbar-tools python3-venv curl jq file
+	postgresql rabbitmq-server openssl zbar-tools python3-venv curl jq file
 FOLDERS := Sources Tests $(wildcard Benchmarks) Package.swift
 
 .PHONY: help deps build run test lint check bench soak clean
