@@ -71,9 +71,16 @@ enum HoldStore {
 
     /// The hold with its pools locked: first the pools, whose locks order everything, then the hold as it is under them.
     static func lock(_ id: HoldID, alsoPools more: Set<PoolID> = [], in tx: Transaction) throws -> (HoldRecord, Stock, Instant)? {
-        let pools: [PoolID] = try tx.rows("SELECT pool_id FROM hold_claim WHERE hold_id = \(id)").map { try $0["pool_id"] }
-        let (stock, now) = try InventoryStore.lock(more.union(pools), in: tx)
-        return try find(id, in: tx).map { ($0, stock, now) }
+        let claimed: [PoolID] = try tx.rows("SELECT pool_id FROM hold_claim WHERE hold_id = \(id)").map { try $0["pool_id"] }
+        var pools = more.union(claimed)
+        while true {
+            let (stock, now) = try InventoryStore.lock(pools, in: tx)
+            guard let hold = try find(id, in: tx) else { return nil }
+            let needed = Set(hold.claims.map(\.pool))
+            if needed.isSubset(of: pools) { return (hold, stock, now) }
+            // Somebody has changed the hold before its pools were locked here.
+            pools.formUnion(needed)
+        }
     }
 
     private static func line(_ row: Row) throws -> HoldRecord.Line {
