@@ -2,18 +2,18 @@
 
 SWIFT ?= swift
 DATA ?= ./data
-# Of Debian and Ubuntu: the C libraries that are linked, and the programs that tests run.
-PACKAGES := libargon2-dev libcurl4-openssl-dev libpq-dev libqrencode-dev librabbitmq-dev zlib1g-dev libsqlite3-dev pkg-config \
-	postgresql rabbitmq-server openssl zbar-tools python3-venv curl jq file
+# Of Debian and Ubuntu: the C libraries that are linked and what the tour uses, and the programs that tests run.
+PACKAGES := libargon2-dev libcurl4-openssl-dev libpq-dev libqrencode-dev librabbitmq-dev zlib1g-dev libsqlite3-dev pkg-config curl jq
+TEST_PACKAGES := postgresql rabbitmq-server openssl zbar-tools python3-venv file
 FOLDERS := Sources Tests $(wildcard Benchmarks) Package.swift
 
-.PHONY: help deps build run test lint check bench soak clean
+.PHONY: help deps testdeps build run test lint check bench soak clean
 
 help: ## lists what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## installs the Debian packages that are missing; says nothing if none is
-	@missing=; for package in $(PACKAGES); do \
+	@missing=; for package in $(PACKAGES) $(EXTRA); do \
 		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
@@ -23,6 +23,9 @@ deps: ## installs the Debian packages that are missing; says nothing if none is
 		$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 
+testdeps: ## the same with the servers and programs that tests run
+	@$(MAKE) --no-print-directory deps EXTRA="$(TEST_PACKAGES)"
+
 build: deps ## builds for release and tells where the program is
 	@$(SWIFT) build -c release --product ticketflow --static-swift-stdlib
 	@echo .build/release/ticketflow
@@ -30,7 +33,7 @@ build: deps ## builds for release and tells where the program is
 run: build ## builds for release and starts everything, with something to look at
 	.build/release/ticketflow serve --demo --data $(DATA)
 
-test: deps .venv/installed ## builds everything for debugging and runs all tests; ONLY=name for some
+test: testdeps .venv/installed ## builds everything for debugging and runs all tests; ONLY=name for some
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build $(if $(ONLY),--filter $(ONLY))
 	TICKETFLOW_TEST_ENGINE=postgres $(SWIFT) test --skip-build --filter 'ServiceTests.*$(ONLY)'
@@ -43,7 +46,7 @@ test: deps .venv/installed ## builds everything for debugging and runs all tests
 lint: ## looks at the format of the sources
 	$(SWIFT) format lint --strict --parallel --recursive $(FOLDERS)
 
-check: lint deps .venv/installed ## all that a pull request must pass
+check: lint testdeps .venv/installed ## all that a pull request must pass
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
 	$(SWIFT) test --skip-build
 	TICKETFLOW_TEST_ENGINE=postgres $(SWIFT) test --skip-build --filter ServiceTests
@@ -52,7 +55,7 @@ bench: build ## measures against yardsticks in the same run; ONLY=name for one
 	$(SWIFT) run -c release --package-path Benchmarks ticketflow-bench --binary "$(CURDIR)/.build/release/ticketflow" \
 		$(if $(ONLY),--only $(ONLY))
 
-soak: build .venv/installed ## the system tests on the release build, with SOAK crashes (default 500) instead of 20
+soak: build testdeps .venv/installed ## the system tests on the release build, with SOAK crashes (default 500) instead of 20
 	$(SWIFT) build --build-tests
 	TICKETFLOW="$(CURDIR)/.build/release/ticketflow" TICKETFLOW_SOAK=$(or $(SOAK),500) $(SWIFT) test --skip-build --filter SystemTests
 

@@ -3,6 +3,7 @@ import Foundation
 import ServiceKit
 import Storage
 import Testing
+import Values
 
 @Suite struct IdempotencyTests {
     @Test(arguments: Engine.allCases)
@@ -34,6 +35,29 @@ import Testing
             let known = try await database.read { tx in try Idempotency.made(under: (0..<100).map { key("\($0)") }, in: tx) }
             #expect(known.count == 100)
             #expect(try known[key("3").identity]?.id(for: key("3")) == "by another")
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `keys are forgotten when their time is over, and no other`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([Idempotency.migration])
+            @Sendable func key(_ number: Int) -> IdempotencyKey {
+                IdempotencyKey(principal: "p\(number % 2)", key: "\(number)", fingerprint: "f")
+            }
+            let all = (0..<1_200).map(key)
+            // More than one part for each principal are old.
+            let old = 0..<1_100
+            try await database.write { tx in
+                try Idempotency.remember(all.map { ("answer", $0) }, in: tx)
+                let before = Instant.now - Idempotency.retention - .seconds(1)
+                for number in old {
+                    try tx.execute("UPDATE idempotency SET created_at = \(before) WHERE key = \("\(number)")")
+                }
+            }
+            try await Idempotency.forgetOld(in: database)
+            let known = try await database.read { tx in try Idempotency.made(under: all, in: tx) }
+            #expect(Set(known.keys) == Set(all[old.upperBound...].map(\.identity)))
         }
     }
 }

@@ -22,6 +22,16 @@ import Values
         RabbitMQBroker(address, caFile: caFile, waits: [.milliseconds(1)], publishLimit: publishLimit, logger: logger)
     }
 
+    /// Handles what is in the queue, and writes it down.
+    private static func consumer(of broker: RabbitMQBroker, _ journal: Journal) -> Task<Void, any Error> {
+        Task {
+            try await broker.consume(queue.name, concurrency: 8) { message in
+                journal.add(message.id)
+                return .handled
+            }
+        }
+    }
+
     @Test func `nothing confirmed is lost when the server is killed, and consumers come back`() async throws {
         try await RabbitMQServer.with(alone: true) { server, host in
             let broker = RabbitMQTests.broker(try server.address(host))
@@ -29,12 +39,7 @@ import Values
             // 3.10 writes down half a second later that there is a queue, and until then its messages do not outlive a crash.
             try await eventually("the queue is on disk") { server.hasOnDisk("\(host)_q.test") }
             let journal = Journal()
-            let consumer = Task {
-                try await broker.consume("q.test", concurrency: 8) { message in
-                    journal.add(message.id)
-                    return .handled
-                }
-            }
+            let consumer = RabbitMQTests.consumer(of: broker, journal)
             defer { consumer.cancel() }
             let confirmed = Journal()
             let failures = Journal()
@@ -94,12 +99,7 @@ import Values
             #expect(state == error)
             // Consumers go on meanwhile.
             let journal = Journal()
-            let consumer = Task {
-                try await broker.consume("q.test", concurrency: 8) { message in
-                    journal.add(message.id)
-                    return .handled
-                }
-            }
+            let consumer = RabbitMQTests.consumer(of: broker, journal)
             defer { consumer.cancel() }
             try await eventually("the first is handled") { journal.times(first.id) == 1 }
             try await server.control("set_vm_memory_high_watermark", "0.4")

@@ -1,5 +1,6 @@
 import Foundation
 import Mail
+import TestServers
 import Values
 
 /// A mail as the server's side reads it.
@@ -47,7 +48,6 @@ actor SMTPServer {
     enum Failure: Error {
         /// `make test` makes `.venv` from `Tests/requirements.txt`.
         case noPython(String)
-        case couldNotMakeCertificate
         case ended
     }
 
@@ -74,7 +74,7 @@ actor SMTPServer {
         process.executableURL = python
         process.arguments = [here.appending(path: "smtp_server.py").path, mode.rawValue]
         if mode == .tls || mode == .startTLS {
-            try makeCertificate(in: directory)
+            try Certificate.make(in: directory.path, for: "IP:127.0.0.1")
             process.arguments! += [
                 "--certificate", directory.appending(path: "certificate.pem").path,
                 "--key", directory.appending(path: "key.pem").path,
@@ -119,20 +119,5 @@ actor SMTPServer {
             guard !read.isEmpty else { throw Failure.ended }
             unread += read
         }
-    }
-
-    private static func makeCertificate(in directory: URL) throws {
-        let openssl = Process()
-        openssl.executableURL = URL(filePath: "/usr/bin/openssl")
-        openssl.currentDirectoryURL = directory
-        openssl.arguments = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-            "-keyout", "key.pem", "-out", "certificate.pem", "-subj", "/CN=mail.test",
-            "-addext", "subjectAltName=IP:127.0.0.1",
-        ]
-        openssl.standardError = FileHandle.nullDevice
-        try openssl.run()
-        openssl.waitUntilExit()
-        guard openssl.terminationStatus == 0 else { throw Failure.couldNotMakeCertificate }
     }
 }

@@ -131,34 +131,40 @@ enum Engine: String, CaseIterable, Sendable {
         }
     }
 
+    /// What lane `a` answers to `ids` that all have gathered while its first item, -1, was being decided; nil for an error.
+    private static func gather<Answer>(
+        _ ids: Range<Int>, lane: (Int) -> String = { _ in "a" }, on database: Storage::Database, behind gate: Gate,
+        _ coalescer: Coalescer<Int, Answer>
+    ) async throws -> [Int: Answer] {
+        let first = Task { try await database.write(-1, lane: "a", by: coalescer) }
+        try await eventually("the first is being decided") { gate.isReached }
+        // Each waits in its lane once it is suspended.
+        let others = ids.map { id in
+            let lane = lane(id)
+            return (id, Task.immediate { try? await database.write(id, lane: lane, by: coalescer) })
+        }
+        gate.open()
+        _ = try await first.value
+        var answers: [Int: Answer] = [:]
+        for (id, task) in others { answers[id] = await task.value }
+        return answers
+    }
+
     @Test(arguments: Engine.allCases)
     func `items of a lane that wait together are decided together, those of others by themselves`(engine: Engine) async throws {
         try await engine.withDatabase { database, _ in
             try await database.migrate([StorageTests.items])
-            let coalescer = Coalescer<Int, String> { items, tx in
-                try tx.insert("INSERT INTO item (id, name) VALUES ", items.map { "(\($0), \("\(items.count)"))" })
-                return items.map { .success("\($0) of \(items.sorted())") }
+            let gate = Gate()
+            let coalescer = Coalescer<Int, Set<Int>> { items, tx in
+                if items.contains(-1) { gate.pass() }
+                try tx.insert("INSERT INTO item (id, name) VALUES ", items.map { "(\($0), 'x')" })
+                return items.map { _ in .success(Set(items)) }
             }
-            // While the first write holds the engine, the others gather.
-            let gathered = try await withThrowingTaskGroup(of: String.self) { group in
-                group.addTask {
-                    try await database.write { _ in Thread.sleep(forTimeInterval: 0.3) }
-                    return ""
-                }
-                try await Task.sleep(for: .milliseconds(100))
-                for id in 0..<20 {
-                    group.addTask { try await database.write(id, lane: id < 15 ? "a" : "b", by: coalescer) }
-                }
-                return try await group.reduce(into: Set<String>()) { $0.insert($1) }
-            }
-            #expect(gathered.count == 21)
-            let odd = gathered.filter { answer in
-                guard let id = Int(answer.prefix { $0 != " " }) else { return false }
-                return (0..<20).contains { other in (other < 15) != (id < 15) && answer.contains(" of [\(other),") }
-            }
-            #expect(odd.isEmpty, "another lane's item was decided with them")
+            let decided = try await StorageTests.gather(0..<20, lane: { $0 < 15 ? "a" : "b" }, on: database, behind: gate, coalescer)
+            for id in 0..<15 { #expect(decided[id] == Set(0..<15)) }
+            for id in 15..<20 { #expect(decided[id]?.isSubset(of: 15..<20) == true) }
             let written: Int = try await database.read { tx in try tx.row("SELECT COUNT(*) AS n FROM item")!["n"] }
-            #expect(written == 20)
+            #expect(written == 21)
         }
     }
 
@@ -166,18 +172,31 @@ enum Engine: String, CaseIterable, Sendable {
     func `where a lane throws, each of its items is decided again alone`(engine: Engine) async throws {
         try await engine.withDatabase { database, _ in
             try await database.migrate([StorageTests.items])
+            let gate = Gate()
             let coalescer = Coalescer<Int, Int> { items, tx in
+                if items.contains(-1) { gate.pass() }
                 // A price below zero breaks the schema's CHECK.
-                for id in items { try tx.execute("INSERT INTO item (id, name, price) VALUES (\(id), 'x', \(id == 7 ? -1 : id))") }
-                return items.map { .success($0) }
+                for id in items { try tx.execute("INSERT INTO item (id, name, price) VALUES (\(id), 'x', \(id == 7 ? -1 : 1))") }
+                return items.map { _ in .success(items.count) }
             }
-            let done = try await withThrowingTaskGroup(of: Int?.self) { group in
-                for id in 0..<20 { group.addTask { try? await database.write(id, lane: "a", by: coalescer) } }
-                return try await group.reduce(into: Set<Int>()) { done, id in if let id { done.insert(id) } }
-            }
-            #expect(done == Set(0..<20).subtracting([7]))
+            let done = try await StorageTests.gather(0..<20, on: database, behind: gate, coalescer)
+            #expect(Set(done.keys) == Set(0..<20).subtracting([7]))
+            #expect(done.values.allSatisfy { $0 == 1 }, "they were not decided alone")
             let written: Int = try await database.read { tx in try tx.row("SELECT COUNT(*) AS n FROM item")!["n"] }
-            #expect(written == 19)
+            #expect(written == 20)
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `a write knows where its caller's work came from`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            let known = try await Correlation.$id.withValue("request-1") {
+                try await Correlation.$traceparent.withValue("00-ab-cd-01") {
+                    try await database.write { _ in [Correlation.id, Correlation.traceparent] }
+                }
+            }
+            #expect(known == ["request-1", "00-ab-cd-01"])
+            #expect(try await database.write { _ in Correlation.id } == nil)
         }
     }
 
@@ -286,5 +305,24 @@ enum Engine: String, CaseIterable, Sendable {
                 #expect(found == count)
             }
         }
+    }
+}
+
+/// Holds a thread until the test lets it go on.
+private final class Gate: Sendable {
+    private let reached = Mutex(false)
+    private let semaphore = DispatchSemaphore(value: 0)
+
+    var isReached: Bool { reached.withLock { $0 } }
+
+    func pass() {
+        reached.withLock { $0 = true }
+        semaphore.wait()
+        // For a body that runs again.
+        semaphore.signal()
+    }
+
+    func open() {
+        semaphore.signal()
     }
 }

@@ -95,17 +95,7 @@ package final class RabbitMQServer: Sendable {
     }
 
     private static func write(_ folder: String, port: Int, encryptedPort: Int) throws {
-        let openssl = Process()
-        openssl.executableURL = URL(filePath: "/usr/bin/openssl")
-        openssl.arguments = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-            "-keyout", "\(folder)/key.pem", "-out", "\(folder)/certificate.pem", "-subj", "/CN=localhost",
-            "-addext", "subjectAltName=DNS:localhost",
-        ]
-        openssl.standardError = FileHandle.nullDevice
-        try openssl.run()
-        openssl.waitUntilExit()
-        guard openssl.terminationStatus == 0 else { throw Failure(description: "openssl makes no certificate") }
+        try Certificate.make(in: folder, for: "DNS:localhost")
         try """
         listeners.tcp.1 = 127.0.0.1:\(port)
         listeners.ssl.1 = 127.0.0.1:\(encryptedPort)

@@ -77,7 +77,7 @@ package enum Idempotency {
     }
 
     /// Old keys are looked for beside the writers, and forgotten in small parts: an index for it would be written by every request.
-    static func forgetOld(in database: Database) async throws {
+    package static func forgetOld(in database: Database) async throws {
         let before = Instant.now - retention
         let old = try await database.read { tx in
             try tx.rows("SELECT principal, key FROM idempotency WHERE created_at < \(before)").map { row in

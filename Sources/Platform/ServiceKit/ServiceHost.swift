@@ -11,8 +11,6 @@ package struct ServiceHost: Sendable {
     package let name: ServiceName
     package let endpoints: [Endpoint]
     package let responder: ServiceResponder
-    /// What it wants to hear, to be declared before anything is sent.
-    package let queues: [QueueDeclaration]
     /// To be run until the process stops; the database last, for all others need it.
     package let services: [any Service]
 
@@ -35,7 +33,7 @@ package struct ServiceHost: Sendable {
         return ServiceHost(
             name: S.name, endpoints: service.endpoints,
             responder: ServiceResponder(service: S.name, endpoints: service.endpoints, verifier: verifier, logger: logger),
-            queues: service.consumers.map(\.declaration), services: [database] + services)
+            services: [database] + services)
     }
 
     /// Lets peers in the same process call this service's own responder.

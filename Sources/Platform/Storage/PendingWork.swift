@@ -45,7 +45,7 @@ struct Member<Value: Sendable>: PendingWork {
 
     func perform(with members: [any PendingWork], _ transaction: Transaction) -> Bool {
         do {
-            outcome.keep(.success(try body(transaction)))
+            outcome.keep(.success(try outcome.asItsCaller { try body(transaction) }))
             return true
         } catch {
             outcome.keep(.failure(error))
@@ -81,12 +81,21 @@ struct LaneMember<Item: Sendable, Value: Sendable>: PendingWork {
 final class Outcome<Value: Sendable>: Waiter {
     let home = HomeLoop.current
     let deadline: Instant?
+    private let correlation = (id: Correlation.id, traceparent: Correlation.traceparent)
     private let result = Mutex<Result<Value, any Error>?>(nil)
     private let continuation: Mutex<CheckedContinuation<Value, any Error>?>
 
     init(_ continuation: CheckedContinuation<Value, any Error>) {
         deadline = Deadline.current
         self.continuation = Mutex(continuation)
+    }
+
+    /// Runs a body on the engine's thread with what its caller's task knows of where the work came from.
+    func asItsCaller<Result>(_ body: () throws -> Result) throws -> Result {
+        guard correlation.id != nil || correlation.traceparent != nil else { return try body() }
+        return try Correlation.$id.withValue(correlation.id) {
+            try Correlation.$traceparent.withValue(correlation.traceparent) { try body() }
+        }
     }
 
     func keep(_ result: Result<Value, any Error>) {

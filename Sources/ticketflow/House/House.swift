@@ -40,8 +40,6 @@ struct House {
         do {
             let broker: any Broker
             if let rabbitMQ {
-                // All queues, also of consumers that run elsewhere: none may be missing when an event is sent.
-                try await rabbitMQ.declare(Contracts.queues)
                 broker = rabbitMQ
             } else {
                 let database = try Database.sqlite(name: "broker", path: settings.folder.broker)
@@ -67,7 +65,8 @@ struct House {
                         service, environment: environment, broker: broker, outboxSignal: signal, verifier: verifier,
                         logger: environment.logger))
             }
-            try await broker.declare(hosts.flatMap(\.queues))
+            // All queues, also of consumers that run elsewhere or later: none may be missing when an event is sent.
+            try await broker.declare(Contracts.queues)
             for host in hosts { host.enter(transport) }
             var checks = databases.map { database in
                 Operations.Check(database.name) { _ = try await database.read { tx in try tx.row("SELECT 1") } }

@@ -87,7 +87,7 @@ final class GroupCommit: Sendable {
                 for action in connection.takeCommitActions() { action() }
                 HomeLoop.resume(group, home: \.waiter.home) { $0.waiter.finish() }
             } catch {
-                let reason = StorageError.commitFailed("\(error)")
+                let reason = if case StorageError.closed = error { StorageError.closed } else { StorageError.commitFailed("\(error)") }
                 HomeLoop.resume(group, home: \.waiter.home) { $0.waiter.fail(reason) }
             }
         }

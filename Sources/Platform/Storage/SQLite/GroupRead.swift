@@ -9,7 +9,7 @@ import Synchronization
 /// was asked for.
 final class GroupRead: Sendable {
     private struct State {
-        var waiting: [any PendingRead] = []
+        var waiting: [any PendingWork] = []
         var readersAtWork = 0
     }
 
@@ -29,7 +29,7 @@ final class GroupRead: Sendable {
 
     func read<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
         try await withCheckedThrowingContinuation { continuation in
-            let read = Read(body: body, continuation: continuation)
+            let read = Member(outcome: Outcome(continuation), body: body)
             let needsReader = state.withLock { state in
                 state.waiting.append(read)
                 guard state.readersAtWork < readers else { return false }
@@ -56,46 +56,14 @@ final class GroupRead: Sendable {
                 let connection = try connections.connection(of: db)
                 let transaction = Transaction(connection: connection)
                 try connection.inTransaction(.deferred) {
-                    for read in batch { read.perform(transaction) }
+                    for read in batch { _ = read.perform(with: [read], transaction) }
                     return .commit
                 }
-                HomeLoop.resume(batch, home: \.home) { $0.finish() }
+                HomeLoop.resume(batch, home: \.waiter.home) { $0.waiter.finish() }
             } catch {
-                HomeLoop.resume(batch, home: \.home) { $0.fail(error) }
+                let error = StorageError.translate(error)
+                HomeLoop.resume(batch, home: \.waiter.home) { $0.waiter.fail(error) }
             }
         }
-    }
-}
-
-private protocol PendingRead: Sendable {
-    var home: HomeLoop { get }
-    func perform(_ transaction: Transaction)
-    func finish()
-    func fail(_ error: any Error)
-}
-
-private final class Read<Value: Sendable>: PendingRead {
-    let home = HomeLoop.current
-    private let body: @Sendable (Transaction) throws -> Value
-    private let result = Mutex<Result<Value, any Error>?>(nil)
-    private let continuation: CheckedContinuation<Value, any Error>
-
-    init(body: @escaping @Sendable (Transaction) throws -> Value, continuation: CheckedContinuation<Value, any Error>) {
-        self.body = body
-        self.continuation = continuation
-    }
-
-    func perform(_ transaction: Transaction) {
-        let outcome = Result { try body(transaction) }
-        result.withLock { $0 = outcome }
-    }
-
-    func finish() {
-        guard let result = result.withLock({ $0 }) else { return fail(StorageError.closed) }
-        continuation.resume(with: result)
-    }
-
-    func fail(_ error: any Error) {
-        continuation.resume(throwing: StorageError.translate(error))
     }
 }

@@ -63,29 +63,33 @@ final class SQLiteEngine: StorageEngine {
 
 /// What is kept for each connection of the pool.
 final class SQLiteConnections: Sendable {
-    private let connections = Mutex<[ObjectIdentifier: SQLiteConnection]>([:])
+    /// Nil once they are closed.
+    private let connections = Mutex<[ObjectIdentifier: SQLiteConnection]?>([:])
 
     func connection(of db: GRDB.Database) throws -> SQLiteConnection {
         try connections.withLock { connections in
-            if let connection = connections[ObjectIdentifier(db)] { return connection }
+            guard connections != nil else { throw StorageError.closed }
+            if let connection = connections?[ObjectIdentifier(db)] { return connection }
             let connection = try SQLiteConnection(db)
-            connections[ObjectIdentifier(db)] = connection
+            connections?[ObjectIdentifier(db)] = connection
             return connection
         }
     }
 
+    /// Who still comes is refused: a statement that is prepared now would keep the file open.
     func close() {
         connections.withLock { connections in
-            for connection in connections.values { connection.close() }
-            connections = [:]
+            for connection in (connections ?? [:]).values { connection.close() }
+            connections = nil
         }
     }
 }
 
 extension StorageError {
-    /// GRDB's errors as this room's; others as they are.
-    static func translate(_ error: any Error) -> any Error {
-        guard let error = error as? DatabaseError else { return error }
+    /// GRDB's errors as this room's.
+    static func translate(_ error: any Error) -> StorageError {
+        if let error = error as? StorageError { return error }
+        guard let error = error as? DatabaseError else { return .unavailable("\(error)") }
         return StorageError(sqliteCode: error.extendedResultCode.rawValue, message: error.message ?? "SQLite error")
     }
 
