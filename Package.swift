@@ -99,7 +99,13 @@ let package = Package(
             "EventLoops",
             ["CTaskHook", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio")],
             touchesC: true),
-        platform("Discovery", ["Values", log, httpTypes]),
+        platform(
+            "Discovery",
+            [
+                "Values", log, httpTypes, .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Metrics", package: "swift-metrics"), .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         platform(
             "ServiceKit",
             [

@@ -10,14 +10,14 @@ struct CheckCommand: AsyncParsableCommand {
             one database after the other, which may look like a mistake; check a stopped system, or a backup.
             """)
 
-    @OptionGroup var data: DataOption
+    @OptionGroup var system: SystemOptions
 
     @Option(help: "How many seconds after its deadline an order may still be on its way to its end.")
     var grace = 60
 
     func run() async throws {
         do {
-            let settings = try HouseSettings(data: data.path)
+            let settings = try await HouseSettings(system)
             let books = try Books(settings, grace: .seconds(Int64(max(0, grace))))
             let findings = await Check.all(on: books)
             await books.close()

@@ -11,15 +11,15 @@ struct DemoCommand: AsyncParsableCommand {
             loaded before is not loaded again. `ticketflow serve --demo` does the same at its first start.
             """)
 
-    @OptionGroup var data: DataOption
+    @OptionGroup var system: SystemOptions
 
     func run() async throws {
         do {
-            let settings = try HouseSettings(data: data.path, flags: DemoSettings.flags)
+            let settings = try await HouseSettings(system, flags: DemoSettings.flags)
             let metrics = ProcessStart.prepare(logLevel: max(settings.logLevel, .warning))
-            let house = try await House.make(settings, services: ServiceList.all, metrics: metrics, logger: Logger(label: "ticketflow"))
+            let house = try await House.make(settings, roles: .all, metrics: metrics, logger: Logger(label: "ticketflow"))
             try await house.run(
-                front: nil,
+                isListening: false,
                 companion: .init(
                     service: Load(house: house), successTerminationBehavior: .gracefullyShutdownGroup,
                     failureTerminationBehavior: .gracefullyShutdownGroup))

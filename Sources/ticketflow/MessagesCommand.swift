@@ -17,10 +17,10 @@ struct MessagesCommand: AsyncParsableCommand {
 
         @Option(help: "Only of this queue.") var queue: String?
         @Option(help: "How many at most.") var limit = 100
-        @OptionGroup var data: DataOption
+        @OptionGroup var system: SystemOptions
 
         func run() async throws {
-            let letters = try await withBroker(data) { try await $0.deadLetters(in: queue, limit: max(1, limit)) }
+            let letters = try await withBroker(system) { try await $0.deadLetters(in: queue, limit: max(1, limit)) }
             Table(["queue", "id", "event", "published", "attempts", "reason"]) {
                 letters.map {
                     [$0.queue, "\($0.message.id)", $0.message.name, "\($0.published)", "\($0.attempts)", $0.reason.onOneLine(atMost: 80)]
@@ -32,10 +32,10 @@ struct MessagesCommand: AsyncParsableCommand {
     struct Queues: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Lists queues with what waits in them.")
 
-        @OptionGroup var data: DataOption
+        @OptionGroup var system: SystemOptions
 
         func run() async throws {
-            let queues = try await withBroker(data) { try await $0.queues() }
+            let queues = try await withBroker(system) { try await $0.queues() }
             Table(["queue", "ready", "waiting", "dead"]) {
                 queues.map { [$0.name, "\($0.ready)", "\($0.waiting)", "\($0.dead)"] }
             }.print(whenEmpty: "No queue was declared yet.")
@@ -46,11 +46,11 @@ struct MessagesCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Shows a message that failed for good, with its body.")
 
         @Argument(help: "As `list` shows it.") var id: String
-        @OptionGroup var data: DataOption
+        @OptionGroup var system: SystemOptions
 
         func run() async throws {
             let id = try messageID(id)
-            let letters = try await withBroker(data) { try await $0.deadLetters(in: nil, limit: .max) }.filter { $0.message.id == id }
+            let letters = try await withBroker(system) { try await $0.deadLetters(in: nil, limit: .max) }.filter { $0.message.id == id }
             guard let first = letters.first else {
                 throw Failure("No message \(id) has failed for good.", next: "See `ticketflow messages list`.")
             }
@@ -66,10 +66,10 @@ struct MessagesCommand: AsyncParsableCommand {
 
         @Argument(help: "As `queues` shows it.") var queue: String
         @OptionGroup var choice: Choice
-        @OptionGroup var data: DataOption
+        @OptionGroup var system: SystemOptions
 
         func run() async throws {
-            let count = try await withBroker(data) { try await $0.replay(try choice.ids(), in: queue) }
+            let count = try await withBroker(system) { try await $0.replay(try choice.ids(), in: queue) }
             Terminal.say(count == 1 ? "1 message is in \(queue) again." : "\(count) messages are in \(queue) again.")
         }
     }
@@ -79,10 +79,10 @@ struct MessagesCommand: AsyncParsableCommand {
 
         @Argument(help: "As `queues` shows it.") var queue: String
         @OptionGroup var choice: Choice
-        @OptionGroup var data: DataOption
+        @OptionGroup var system: SystemOptions
 
         func run() async throws {
-            let count = try await withBroker(data) { try await $0.discard(try choice.ids(), in: queue) }
+            let count = try await withBroker(system) { try await $0.discard(try choice.ids(), in: queue) }
             Terminal.say(count == 1 ? "1 message was removed from \(queue)." : "\(count) messages were removed from \(queue).")
         }
     }
@@ -110,13 +110,20 @@ private func messageID(_ text: String) throws -> MessageID {
 }
 
 /// Opens the broker beside a server that may be running: RabbitMQ where the setting `broker.url` names one, otherwise the broker's database.
-private func withBroker<Result>(_ data: DataOption, _ body: (any Broker) async throws -> Result) async throws -> Result {
+private func withBroker<Result>(_ system: SystemOptions, _ body: (any Broker) async throws -> Result) async throws -> Result {
     do {
-        let settings = try HouseSettings(data: data.path)
+        let settings = try await HouseSettings(system)
         if let address = settings.broker {
             let broker = RabbitMQBroker(address, logger: Logger(label: "messages"))
-            try await broker.declare(Contracts.queues)
-            return try await body(broker)
+            do {
+                try await broker.declare(Contracts.queues)
+                let result = try await body(broker)
+                await broker.close()
+                return result
+            } catch {
+                await broker.close()
+                throw error
+            }
         }
         let database = try Database.sqlite(name: "broker", path: try settings.folder.existing("broker"), readers: 1)
         do {

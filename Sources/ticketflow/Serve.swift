@@ -8,17 +8,21 @@ import ServiceLifecycle
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs services until it is stopped.",
-        discussion: "Without names all services run. There are \(ServiceList.names.joined(separator: ", ")).")
+        discussion: """
+            Without names everything runs in one process: all services, and before them the front door. There are \
+            \(Roles.names.joined(separator: ", ")). Services that run by themselves need a broker between them \
+            (TICKETFLOW_BROKER_URL), and addresses of those that run elsewhere (TICKETFLOW_PEERS_TICKET_MANAGER=10.0.0.7:8102,... and so on).
+            """)
 
     @Argument(help: "Which services to run.")
     var service: [String] = []
 
-    @OptionGroup var data: DataOption
+    @OptionGroup var system: SystemOptions
 
     @Option(help: "The address to listen on (default: 127.0.0.1).")
     var host: String?
 
-    @Option(help: "The port to listen on, 0 for any that is free (default: 8080).")
+    @Option(help: "The port to listen on, 0 for any that is free (default: 8080; of a service by itself from 8101 up).")
     var port: Int?
 
     @Flag(help: "With the sandbox for payments and, at the first start, a set of events and orders to look at.")
@@ -40,12 +44,12 @@ struct Serve: AsyncParsableCommand {
         var flags: [AbsoluteConfigKey: ConfigValue] = demo ? DemoSettings.flags : [:]
         if let host { flags["host"] = ConfigValue(.string(host), isSecret: false) }
         if let port { flags["port"] = ConfigValue(.int(port), isSecret: false) }
-        let settings = try HouseSettings(data: data.path, flags: flags)
-        let services = try ServiceList.named(service)
+        let settings = try await HouseSettings(system, flags: flags)
+        let roles = try Roles(service)
         // Among log lines nobody finds what there is to look at.
         let metrics = ProcessStart.prepare(logLevel: demo ? max(settings.logLevel, .warning) : settings.logLevel)
         let logger = Logger(label: "ticketflow")
-        let house = try await House.make(settings, services: services, metrics: metrics, logger: logger)
+        let house = try await House.make(settings, roles: roles, metrics: metrics, logger: logger)
         do {
             try await FirstAdministrator.make(in: house)
         } catch {
@@ -54,12 +58,11 @@ struct Serve: AsyncParsableCommand {
         }
         let ready = Readiness()
         try await house.run(
-            front: settings.front,
-            onReady: { port in
-                Welcome.print(at: ListenAddress(host: settings.front.host, port: port), services: house.hosts.map(\.name), isDemo: demo)
-                ready.open()
+            onReady: { door in
+                Welcome.print(door, isDemo: demo)
+                if door.name == Roles.frontDoor { ready.open() }
             },
-            companion: demo ? .init(service: DemoOnStart(house: house, ready: ready, logger: logger)) : nil)
+            companion: demo && roles.hasFrontDoor ? .init(service: DemoOnStart(house: house, ready: ready, logger: logger)) : nil)
     }
 }
 
@@ -84,10 +87,10 @@ final class Readiness: Sendable {
 
 /// Tells where things are.
 enum Welcome {
-    static func print(at address: ListenAddress, services: [ServiceName], isDemo: Bool) {
-        let address = "http://\(address.reachable)"
+    static func print(_ door: OpenDoor, isDemo: Bool) {
+        let address = "http://\(door.address.reachable)"
+        guard door.name == Roles.frontDoor else { return Terminal.say("\(door.name) is ready at \(address)") }
         Terminal.say("TicketFlow is ready at \(address)")
-        if services.count < ServiceList.all.count { Terminal.say("Only \(services.map(\.description).joined(separator: ", ")) runs here.") }
         if isDemo { Terminal.say(DemoAccounts.introduction(address)) }
     }
 }

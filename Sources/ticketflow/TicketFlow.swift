@@ -6,14 +6,18 @@ struct TicketFlow: AsyncParsableCommand {
         commandName: "ticketflow",
         abstract: "Sells tickets for events.",
         discussion: """
-            Settings come from flags, then from the environment (TICKETFLOW_ before the key), then from defaults. \
+            Settings come from flags, then from the environment (TICKETFLOW_ before the key), then from the file that --config \
+            names, then from defaults. \
             Start with: ticketflow serve --demo
             """,
         subcommands: [Serve.self, DemoCommand.self, MessagesCommand.self, UserCommand.self, CheckCommand.self])
 }
 
-/// The flag that all commands share.
-struct DataOption: ParsableArguments {
-    @Option(name: .customLong("data"), help: ArgumentHelp("The folder with the system's data (default: ./data).", valueName: "dir"))
-    var path: String?
+/// The flags that all commands share.
+struct SystemOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The folder with the system's data (default: ./data).", valueName: "dir"))
+    var data: String?
+
+    @Option(help: ArgumentHelp("A YAML file with settings.", valueName: "file"))
+    var config: String?
 }

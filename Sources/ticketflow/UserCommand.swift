@@ -20,11 +20,11 @@ struct UserCommand: AsyncParsableCommand {
         @Option(help: "What they are called.") var name: String
         @Flag(help: "Makes them administrator of the whole system.") var admin = false
         @Flag(help: "Reads the password from standard input, one line, without asking.") var passwordStdin = false
-        @OptionGroup var data: DataOption
+        @OptionGroup var system: SystemOptions
 
         func run() async throws {
             do {
-                let settings = try HouseSettings(data: data.path)
+                let settings = try await HouseSettings(system)
                 let password = try readPassword()
                 try await withAccounts(settings) { accounts in
                     let id = try await accounts.createUser(email: email, password: password, name: name, isAdmin: admin)
@@ -47,14 +47,13 @@ struct UserCommand: AsyncParsableCommand {
 /// Opens Authentication's database beside a server that may be running.
 private func withAccounts(_ settings: HouseSettings, _ body: (Administrators) async throws -> Void) async throws {
     let service = AuthenticationService.name
-    let database = try Database.sqlite(
-        name: service.description, path: try settings.folder.existing(service.description), readers: 1)
+    let database = try settings.openExistingDatabase(of: service)
     do {
         try await database.migrate([Outbox.migration, Idempotency.migration] + AuthenticationService.migrations)
         let environment = ServiceEnvironment(
             database: database, outbox: Outbox(signal: Signal()),
             configuration: settings.configuration.scoped(to: ConfigKey(service.configurationKey)),
-            secrets: try Secrets(folder: settings.folder.secrets), faults: .none, logger: Logger(label: service.description),
+            secrets: try Secrets(folder: settings.secretsFolder), faults: .none, logger: Logger(label: service.description),
             transport: InProcessTransport(), ownToken: { "" })
         try await body(try Administrators(environment))
         try await database.close()

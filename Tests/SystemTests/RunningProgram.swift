@@ -1,9 +1,11 @@
 import AsyncHTTPClient
 import Contracts
+import Discovery
 import Foundation
 import Glibc
 import HTTPTypes
 import NIOCore
+import NIOHTTP1
 import Storage
 import Synchronization
 import Testing
@@ -12,21 +14,56 @@ import Testing
 @Suite(.serialized, .showingTheLog)
 enum WholeSystem {}
 
-/// `ticketflow serve`, the real one, on a data folder of its own and a free port.
+/// `ticketflow serve`, the real one, on a data folder of its own and free ports: one process, or many.
 final class RunningProgram: Sendable {
     /// The one that the test at hand drives, to show its log where something fails.
     @TaskLocal static var current: RunningProgram?
 
-    private struct State {
-        var process: ChildProcess?
-        var address = ""
-        var settings: [String: String]
+    /// A process of it.
+    final class Part: Sendable {
+        /// As `serve` knows it; nothing for all in one.
+        let role: String?
+        let port: Int
+        let output: String
+        private let state = Mutex<ChildProcess?>(nil)
+
+        fileprivate init(role: String?, port: Int, output: String) {
+            self.role = role
+            self.port = port
+            self.output = output
+        }
+
+        /// Nil before it was started, and after its end was seen.
+        fileprivate(set) var process: ChildProcess? {
+            get { state.withLock { $0 } }
+            set { state.withLock { $0 = newValue } }
+        }
+
+        /// Where it listens, once it says so: `http://127.0.0.1:PORT`.
+        var address: String? {
+            ChildProcess.text(of: output).split(separator: "\n").first { $0.contains(" is ready at ") }?.split(separator: " ").last.map(
+                String.init)
+        }
+
+        func send(_ signal: Int32) {
+            process?.send(signal)
+        }
+
+        /// Waits for its end.
+        func ended(within limit: Duration = .seconds(30)) async throws -> ChildProcess.End? {
+            let end = try await process?.wait(atMost: limit)
+            process = nil
+            return end
+        }
     }
 
     let data: String
     let http: HTTPClient
+    /// The front door's last.
+    let parts: [Part]
+    private let database: String?
     private let folder: TemporaryFolder
-    private let state: Mutex<State>
+    private let settings: Mutex<[String: String]>
 
     /// What every test wants: the sandbox, and passwords that cost little.
     private static let settings = [
@@ -35,11 +72,30 @@ final class RunningProgram: Sendable {
         "TICKETFLOW_AUTHENTICATION_ARGON2_PASSES": "1",
     ]
 
-    init(_ settings: [String: String], http: HTTPClient) throws {
+    /// - Parameter servers: of the distributed shape, in which each service runs twice; nil for one process.
+    init(_ settings: [String: String], servers: Servers?, http: HTTPClient) throws {
         folder = try TemporaryFolder()
         data = "\(folder.path)/data"
         self.http = http
-        state = Mutex(State(settings: RunningProgram.settings.merging(settings) { $1 }))
+        database = servers?.database
+        var settings = RunningProgram.settings.merging(settings) { $1 }
+        if let servers {
+            settings["TICKETFLOW_DATABASE_URL"] = servers.database
+            settings["TICKETFLOW_BROKER_URL"] = servers.broker
+            let roles = Contracts.routes.map(\.service.description).flatMap { [$0, $0] }
+            let ports = try FreePorts.take(roles.count)
+            for (role, addresses) in Dictionary(grouping: zip(roles, ports), by: \.0) {
+                let name = role.uppercased().replacing("-", with: "_")
+                settings["TICKETFLOW_PEERS_\(name)"] = addresses.map { "127.0.0.1:\($0.1)" }.joined(separator: ",")
+            }
+            let folder = folder.path
+            parts =
+                zip(roles, ports).map { Part(role: $0, port: $1, output: "\(folder)/output-\($0)-\($1)") }
+                + [Part(role: "border-gateway", port: 0, output: "\(folder)/output")]
+        } else {
+            parts = [Part(role: nil, port: 0, output: "\(folder.path)/output")]
+        }
+        self.settings = Mutex(settings)
     }
 
     static let repository = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
@@ -47,42 +103,57 @@ final class RunningProgram: Sendable {
     /// `TICKETFLOW` names another than the debug build, such as the release build for long runs.
     static let executable = ProcessInfo.processInfo.environment["TICKETFLOW"] ?? "\(repository)/.build/debug/ticketflow"
 
-    private var outputFile: String { "\(folder.path)/output" }
     private var logFile: String { "\(folder.path)/log" }
+    private var frontDoor: Part { parts[parts.count - 1] }
 
-    /// `http://127.0.0.1:PORT`.
-    var address: String { state.withLock { $0.address } }
+    /// Of the front door: `http://127.0.0.1:PORT`.
+    var address: String { frontDoor.address ?? "http://127.0.0.1:0" }
+    /// Of all parts.
     var log: String { ChildProcess.text(of: logFile) }
     /// What it said to whoever started it.
-    var output: String { ChildProcess.text(of: outputFile) }
-    private var process: ChildProcess? { state.withLock { $0.process } }
+    var output: String { parts.map { ChildProcess.text(of: $0.output) }.joined() }
 
+    /// The processes of a service.
+    func parts(of role: String) -> [Part] { parts.filter { $0.role == role } }
+
+    /// Starts what does not run.
     /// - Parameter settings: by their names in the environment; those of before stay. An empty one is taken away.
     func start(_ settings: [String: String] = [:]) async throws {
-        let settings = state.withLock { state in
-            state.settings = state.settings.merging(settings) { $1 }.filter { !$0.value.isEmpty }
-            return state.settings
-        }
-        let process = try ChildProcess(
-            RunningProgram.executable, ["serve", "--data", data, "--port", "0"],
-            environment: settings.merging(["PATH": "/usr/bin:/bin", "HOME": folder.path]) { $1 }, output: outputFile, errors: logFile)
-        state.withLock { $0.process = process }
+        self.settings.withLock { $0 = $0.merging(settings) { $1 }.filter { !$0.value.isEmpty } }
+        let stopped = parts.filter { $0.process == nil }
+        for part in stopped { try launch(part) }
+        for part in stopped { try await waitUntilReady(part) }
+    }
+
+    func start(_ part: Part) async throws {
+        try launch(part)
+        try await waitUntilReady(part)
+    }
+
+    private func launch(_ part: Part) throws {
+        let settings = settings.withLock { $0 }
+        part.process = try ChildProcess(
+            RunningProgram.executable,
+            ["serve"] + (part.role.map { [$0] } ?? []) + ["--data", data, "--port", "\(part.port)"],
+            environment: settings.merging(["PATH": "/usr/bin:/bin", "HOME": folder.path]) { $1 }, output: part.output, errors: logFile)
+    }
+
+    private func waitUntilReady(_ part: Part) async throws {
         func expectLife() throws {
-            if let end = process.end { throw EndedAtStart(end: end, log: log) }
+            if let end = part.process?.end { throw EndedAtStart(end: end, log: log) }
         }
-        let address = try await eventually("the program listens", within: .seconds(60), every: .milliseconds(5)) {
+        let address = try await eventually("\(part.role ?? "the program") listens", within: .seconds(60), every: .milliseconds(5)) {
             try expectLife()
-            return output.split(separator: "\n").first { $0.hasPrefix("TicketFlow is ready at ") }?.split(separator: " ").last
+            return part.address
         }
-        state.withLock { $0.address = String(address) }
         var answer = ""
         do {
-            try await eventually("the program is ready") {
+            try await eventually("\(part.role ?? "the program") is ready", within: .seconds(60)) {
                 try expectLife()
                 do {
-                    let ready = try await send(.get, "/health/ready", timeout: .seconds(5))
-                    answer = "\(ready.status) \(ready.text)"
-                    return ready.status == 200
+                    let ready = try await http.execute(HTTPClientRequest(url: "\(address)/health/ready"), timeout: .seconds(5))
+                    answer = "\(ready.status.code) \(String(buffer: try await ready.body.collect(upTo: 1 << 16)))"
+                    return ready.status == .ok
                 } catch {
                     answer = "\(error)"
                     return false
@@ -103,19 +174,17 @@ final class RunningProgram: Sendable {
 
     /// As an operator stops it: SIGTERM, and it ends by itself with 0.
     func stop() async throws {
-        guard let process else { return }
-        process.send(SIGTERM)
-        let end = try await process.wait(atMost: .seconds(30))
-        #expect(end == .exit(0), "the program did not end in peace")
-        state.withLock { $0.process = nil }
+        for part in parts { part.send(SIGTERM) }
+        for part in parts {
+            guard let end = try await part.ended() else { continue }
+            #expect(end == .exit(0), "\(part.role ?? "the program") did not end in peace")
+        }
     }
 
     /// As a power cut stops it.
     func kill9() async throws {
-        guard let process else { return }
-        process.send(SIGKILL)
-        try await process.wait(atMost: .seconds(10))
-        state.withLock { $0.process = nil }
+        for part in parts { part.send(SIGKILL) }
+        for part in parts { _ = try await part.ended(within: .seconds(10)) }
     }
 
     func restart(_ settings: [String: String] = [:]) async throws {
@@ -123,20 +192,20 @@ final class RunningProgram: Sendable {
         try await start(settings)
     }
 
-    /// Whether it runs; false after a fault that ended it.
-    var isRunning: Bool { process.map { $0.end == nil } ?? false }
+    /// Whether all of it runs; false after a fault that ended a part.
+    var isRunning: Bool { parts.allSatisfy { $0.process.map { $0.end == nil } ?? false } }
 
-    /// Waits for a fault to end it.
+    /// Waits for a fault to end a part of it, and cuts the power of the others.
     func died(within limit: Duration = .seconds(20)) async throws {
-        guard let process else { return }
-        let end = try await process.wait(atMost: limit)
-        #expect(end == .signal(SIGKILL), "the program ended otherwise than by the fault")
-        state.withLock { $0.process = nil }
+        try await eventually("a fault ends a part", within: limit, every: .milliseconds(5)) { !isRunning }
+        let ends = parts.compactMap { $0.process?.end }
+        #expect(ends.allSatisfy { $0 == .signal(SIGKILL) }, "it ended otherwise than by the fault: \(ends)")
+        try await kill9()
     }
 
     /// Another command of the same program on the same data, such as `check`.
     func command(_ arguments: String...) async throws -> (end: ChildProcess.End, output: String, errors: String) {
-        let settings = state.withLock { $0.settings }
+        let settings = settings.withLock { $0 }
         return try await ChildProcess.run(RunningProgram.executable, arguments + ["--data", data], environment: settings)
     }
 
@@ -148,7 +217,12 @@ final class RunningProgram: Sendable {
 
     /// Looks into a service's database, also beside the running program.
     func withDatabase<Result: Sendable>(_ service: String, _ body: (Database) async throws -> Result) async throws -> Result {
-        let database = try Database.sqlite(name: service, path: "\(data)/\(service).sqlite", readers: 1)
+        let database =
+            if let server = database {
+                try Database.postgres(name: service, connectionString: server, schema: service.replacing("-", with: "_"))
+            } else {
+                try Database.sqlite(name: service, path: "\(data)/\(service).sqlite", readers: 1)
+            }
         do {
             let result = try await body(database)
             try await database.close()
@@ -175,7 +249,7 @@ final class RunningProgram: Sendable {
         // Nothing that a client sends may end in an error that nobody thought of.
         let failures = log.split(separator: "\n").filter { $0.contains("a request failed") }
         #expect(failures.isEmpty, "requests ended in internal errors:\n\(failures.prefix(5).joined(separator: "\n"))")
-        if isRunning { try await stop() }
+        try await stop()
     }
 
     fileprivate func abandon() async {
@@ -186,28 +260,32 @@ final class RunningProgram: Sendable {
 
 /// Starts the program, hands it to the test, and stops it.
 /// - Parameter settings: by their names in the environment.
-func withProgram<Result>(_ settings: [String: String] = [:], _ body: (RunningProgram) async throws -> Result) async throws -> Result {
-    FileDescriptors.raise()
-    var configuration = HTTPClient.Configuration()
-    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_200
-    configuration.connectionPool.retryConnectionEstablishment = false
-    configuration.timeout.connect = .seconds(20)
-    configuration.redirectConfiguration = .disallow
-    let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    let program = try RunningProgram(settings, http: http)
-    return try await RunningProgram.$current.withValue(program) {
-        do {
-            try await program.start()
-            let result = try await body(program)
-            try await program.end()
-            try await http.shutdown()
-            return result
-        } catch {
-            // Told here, where the log still is.
-            Issue.record(error)
-            await program.abandon()
-            try await http.shutdown()
-            throw Told()
+func withProgram<Result>(
+    _ settings: [String: String] = [:], shape: Shape = .chosen, _ body: (RunningProgram) async throws -> Result
+) async throws -> Result {
+    try await shape.withServers { servers in
+        FileDescriptors.raise()
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_200
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.timeout.connect = .seconds(20)
+        configuration.redirectConfiguration = .disallow
+        let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        let program = try RunningProgram(settings, servers: servers, http: http)
+        return try await RunningProgram.$current.withValue(program) {
+            do {
+                try await program.start()
+                let result = try await body(program)
+                try await program.end()
+                try await http.shutdown()
+                return result
+            } catch {
+                // Told here, where the log still is.
+                Issue.record(error)
+                await program.abandon()
+                try await http.shutdown()
+                throw Told()
+            }
         }
     }
 }

@@ -48,8 +48,18 @@ package final class PostgreSQLServer: Sendable {
             ], input: life[0])
     }
 
-    package func connectionString(password: String? = nil, port: Int? = nil) -> String {
-        "host=127.0.0.1 port=\(port ?? self.port) user=owner password=\(password ?? self.password) dbname=postgres"
+    package func connectionString(password: String? = nil, port: Int? = nil, database: String = "postgres") -> String {
+        "host=127.0.0.1 port=\(port ?? self.port) user=owner password=\(password ?? self.password) dbname=\(database)"
+    }
+
+    /// An empty database of its own on this server.
+    /// - Returns: its connection string.
+    package func makeDatabase() async throws -> String {
+        let name = "d\(UInt64.random(in: 0...UInt64.max))"
+        try await PostgreSQLServer.onItsOwnThread {
+            try self.postgres("createdb", "--maintenance-db=\(self.connectionString())", name)
+        }
+        return connectionString(database: name)
     }
 
     package func start() async throws {

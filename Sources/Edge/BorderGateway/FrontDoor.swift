@@ -5,8 +5,8 @@ import Logging
 package import ServiceKit
 import Values
 
-/// The one entry of a process: finds the service that a request is for, by the tables in `Contracts`. What is for services only
-/// is not there at all.
+/// The one entry of a system: finds the service that a request is for, by the tables in `Contracts`, in this process or over the
+/// network. What is for services only is not there at all.
 package struct FrontDoor: Sendable {
     private enum Destination: Sendable {
         case service(ServiceName)
@@ -19,14 +19,18 @@ package struct FrontDoor: Sendable {
 
     private let table: RouteTable<Destination>
     private let responders: [ServiceName: ServiceResponder]
+    private let elsewhere: (any Transport)?
     private let operations: Operations
 
-    /// - Parameter responders: of the services that run here; what is for others is answered 503.
-    package init(responders: [ServiceName: ServiceResponder], operations: Operations) {
+    /// - Parameters:
+    ///   - responders: of the services that run here.
+    ///   - elsewhere: reaches the others.
+    package init(responders: [ServiceName: ServiceResponder], elsewhere: (any Transport)?, operations: Operations) {
         table = RouteTable(
             Contracts.publicRoutes.flatMap { service, routes in routes.map { ($0, .service(service)) } }
                 + Operations.routes.map { ($0, .operations($0)) } + [(FrontDoor.document, .document)])
         self.responders = responders
+        self.elsewhere = elsewhere
         self.operations = operations
     }
 
@@ -34,10 +38,8 @@ package struct FrontDoor: Sendable {
         let path = request.target.prefix { $0 != "?" }
         switch table.match(request.method, path) {
         case .found(.service(let service), _):
-            guard let responder = responders[service] else {
-                return FrontDoor.problem(.unavailable("The service \(service) does not run here.", retryAfter: 5), request)
-            }
-            return await responder.respond(to: request)
+            if let responder = responders[service] { return await responder.respond(to: request) }
+            return await forward(request, to: service)
         case .found(.operations(let route), _):
             return await FrontDoor.own(request) { try await operations.answer(route) }
         case .found(.document, _):
@@ -55,10 +57,39 @@ package struct FrontDoor: Sendable {
         }
     }
 
+    /// The answer of an instance of the service, as it is.
+    private func forward(_ request: IncomingRequest, to service: ServiceName) async -> Reply {
+        guard let elsewhere else {
+            return FrontDoor.problem(.unavailable("The service \(service) does not run here.", retryAfter: 5), request)
+        }
+        let requestID = RequestID.of(request)
+        var request = request
+        request.headers[.requestID] = requestID
+        let isHead = request.method == .head
+        let message = PeerRequest(
+            method: isHead ? .get : request.method, target: request.target, headers: request.headers, body: request.body,
+            isRepeatable: FrontDoor.isRepeatable(request))
+        do {
+            let response = try await Correlation.$id.withValue(requestID) { try await elsewhere.send(message, to: service) }
+            return Reply(status: .init(code: response.status), headers: response.headers, body: response.body).withoutBody(if: isHead)
+        } catch {
+            return FrontDoor.problem(error as? Problem ?? .unavailable("\(service) does not answer at the moment."), request)
+        }
+    }
+
+    /// A change under a condition is not: the second would find that it no longer holds.
+    private static func isRepeatable(_ request: IncomingRequest) -> Bool {
+        switch request.method {
+        case .get, .head: true
+        case .put, .delete: request.headers[.ifMatch] == nil
+        default: request.headers[.idempotencyKey] != nil
+        }
+    }
+
     private static func own(_ request: IncomingRequest, _ answer: () async throws -> Reply?) async -> Reply {
         do {
             guard var reply = try await answer() else { return problem(.noSuchRoute, request) }
-            reply.headers[.requestID] = requestID(of: request)
+            reply.headers[.requestID] = RequestID.of(request)
             return reply.withoutBody(if: request.method == .head)
         } catch {
             return problem(Problem(500, "internal", "Something went wrong here", detail: "It is written in the log."), request)
@@ -66,18 +97,10 @@ package struct FrontDoor: Sendable {
     }
 
     private static func problem(_ problem: Problem, _ request: IncomingRequest) -> Reply {
-        let requestID = requestID(of: request)
+        let requestID = RequestID.of(request)
         var reply = Reply.problem(problem, requestID: requestID)
         reply.headers[.requestID] = requestID
         return reply.withoutBody(if: request.method == .head)
-    }
-
-    private static func requestID(of request: IncomingRequest) -> String {
-        let given = request.headers[.requestID] ?? ""
-        let isPlausible =
-            (1...64).contains(given.utf8.count)
-            && given.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0) || (65...90).contains($0) || $0 == 45 || $0 == 95 }
-        return isPlausible ? given : String(UInt64.random(in: 0...UInt64.max), radix: 36)
     }
 }
 

@@ -33,7 +33,7 @@ package final class Operations: Sendable {
     private let checks: [Check]
     private let measured: PrometheusMetrics
     private let logger: Logger
-    private let isStopping = Atomic<Bool>(false)
+    private let stopping = Atomic<Bool>(false)
 
     package init(checks: [Check], metrics: PrometheusMetrics, logger: Logger) {
         self.checks = checks
@@ -43,8 +43,10 @@ package final class Operations: Sendable {
 
     /// From now on no new requests are wanted here.
     package func stopIsNear() {
-        isStopping.store(true, ordering: .relaxed)
+        stopping.store(true, ordering: .relaxed)
     }
+
+    package var isStopping: Bool { stopping.load(ordering: .relaxed) }
 
     /// Nil where the path is not one of `routes`.
     package func answer(_ route: Route) async throws -> Reply? {
@@ -61,7 +63,7 @@ package final class Operations: Sendable {
             for check in checks { group.addTask { (check.name, await self.passes(check)) } }
             return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
         }
-        let isStopping = isStopping.load(ordering: .relaxed)
+        let isStopping = isStopping
         let isReady = !isStopping && results.values.allSatisfy { $0 }
         var reply = try Reply.ok(
             Health(

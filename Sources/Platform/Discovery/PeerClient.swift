@@ -64,7 +64,10 @@ package struct PeerClient: Sendable {
             target += "?" + query.map { "\($0.percentEncoded())=\($1.percentEncoded())" }.joined(separator: "&")
         }
         let response = try await transport.send(
-            PeerRequest(method: route.method, target: target, headers: headers, body: bytes), to: service)
+            PeerRequest(
+                method: route.method, target: target, headers: headers, body: bytes,
+                isRepeatable: route.isRepeatable || idempotencyKey != nil),
+            to: service)
         guard (200..<300).contains(response.status) else {
             if var problem = try? JSON.value(Problem.self, from: response.body) {
                 problem.retryAfter = response.headers[.retryAfter].flatMap { Int($0) }
@@ -79,4 +82,6 @@ package struct PeerClient: Sendable {
 extension HTTPField.Name {
     package static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
     package static let requestID = HTTPField.Name("X-Request-Id")!
+    /// How long the caller still waits, in milliseconds: clocks of two machines differ, a span is the same on both.
+    package static let timeLeft = HTTPField.Name("X-Time-Left")!
 }

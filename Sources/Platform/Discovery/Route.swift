@@ -24,6 +24,13 @@ package struct Route: Sendable {
         self.access = access
     }
 
+    /// Whether a request may arrive twice and still have its effect once, whatever its fields say. What services ask of each other is
+    /// made so: each names the thing that it is about.
+    package var isRepeatable: Bool {
+        if case .service = access { return true }
+        return [.get, .head, .put, .delete].contains(method)
+    }
+
     /// The path with its parameters filled in, in their order, percent-encoded.
     package func path(_ parameters: [String]) -> String {
         var parameters = parameters[...]

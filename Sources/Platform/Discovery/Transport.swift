@@ -8,12 +8,15 @@ package struct PeerRequest: Sendable {
     package var target: String
     package var headers: HTTPFields
     package var body: [UInt8]
+    /// Whether it may arrive twice and still have its effect once.
+    package var isRepeatable: Bool
 
-    package init(method: HTTPRequest.Method, target: String, headers: HTTPFields, body: [UInt8]) {
+    package init(method: HTTPRequest.Method, target: String, headers: HTTPFields, body: [UInt8], isRepeatable: Bool) {
         self.method = method
         self.target = target
         self.headers = headers
         self.body = body
+        self.isRepeatable = isRepeatable
     }
 }
 
@@ -41,17 +44,20 @@ package final class InProcessTransport: Transport {
     package typealias Responder = @Sendable (PeerRequest) async throws -> PeerResponse
 
     private let responders = Mutex<[ServiceName: Responder]>([:])
+    private let elsewhere: (any Transport)?
 
-    package init() {}
+    /// - Parameter elsewhere: reaches the peers that do not run in this process; nil where all do.
+    package init(elsewhere: (any Transport)? = nil) {
+        self.elsewhere = elsewhere
+    }
 
     package func enter(_ service: ServiceName, _ responder: @escaping Responder) {
         responders.withLock { $0[service] = responder }
     }
 
     package func send(_ request: PeerRequest, to service: ServiceName) async throws -> PeerResponse {
-        guard let responder = responders.withLock({ $0[service] }) else {
-            throw Problem.unavailable("The service \(service) does not run here.")
-        }
-        return try await responder(request)
+        if let responder = responders.withLock({ $0[service] }) { return try await responder(request) }
+        guard let elsewhere else { throw Problem.unavailable("The service \(service) does not run here.") }
+        return try await elsewhere.send(request, to: service)
     }
 }

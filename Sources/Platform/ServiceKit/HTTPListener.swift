@@ -14,27 +14,36 @@ package struct HTTPListener: Service {
     private let port: Int
     private let logger: Logger
     private let onReady: @Sendable (Int) -> Void
+    private let isStopping: @Sendable () -> Bool
     private let respond: @Sendable (IncomingRequest) async -> Reply
 
     /// - Parameters:
     ///   - port: 0 takes a free one.
     ///   - onReady: is told the port once connections are accepted.
+    ///   - isStopping: whether a connection is to be closed after its next answer, so that its other end goes elsewhere in time.
     package init(
         host: String, port: Int, logger: Logger, onReady: @escaping @Sendable (Int) -> Void = { _ in },
+        isStopping: @escaping @Sendable () -> Bool = { false },
         respond: @escaping @Sendable (IncomingRequest) async -> Reply
     ) {
         self.host = host
         self.port = port
         self.logger = logger
         self.onReady = onReady
+        self.isStopping = isStopping
         self.respond = respond
     }
 
     package func run() async throws {
         let respond = respond
         let onReady = onReady
+        let isStopping = isStopping
         let application = Application(
-            responder: CallbackResponder<BasicRequestContext> { request, _ in await answer(request, respond) },
+            responder: CallbackResponder<BasicRequestContext> { request, _ in
+                var response = await answer(request, respond)
+                if isStopping() { response.headers[.connection] = "close" }
+                return response
+            },
             configuration: .init(address: .hostname(host, port: port), serverName: nil, backlog: 4_096),
             onServerRunning: { channel in onReady(channel.localAddress?.port ?? 0) },
             logger: logger)

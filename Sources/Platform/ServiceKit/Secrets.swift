@@ -21,22 +21,26 @@ package struct Secrets: Sendable {
         return [UInt8](data)
     }
 
-    /// The secret of this name; made by `make` and written durably if it is not there.
+    /// The secret of this name; made by `make` and written durably if it is not there. Of several processes that make it at once all
+    /// get the same.
     package func findOrMake(_ name: String, _ make: () -> [UInt8] = Secrets.randomKey) throws -> [UInt8] {
         if let secret = try find(name) { return secret }
         let secret = make()
         let path = "\(folder)/\(name)"
-        let temporary = "\(path).new"
+        let temporary = "\(path).\(getpid())"
         guard
             FileManager.default.createFile(
                 atPath: temporary, contents: Data(Data(secret).base64EncodedString().utf8) + Data("\n".utf8),
                 attributes: [.posixPermissions: 0o600])
         else { throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: temporary]) }
+        defer { unlink(temporary) }
         let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: temporary))
         try handle.synchronize()
         try handle.close()
-        try FileManager.default.moveItem(atPath: temporary, toPath: path)
-        return secret
+        // Unlike a rename it does not replace what another has made meanwhile.
+        if link(temporary, path) == 0 { return secret }
+        guard let made = try find(name) else { throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: path]) }
+        return made
     }
 
     package static func randomKey() -> [UInt8] {

@@ -44,7 +44,7 @@ package final class ServiceResponder: Sendable {
         let failures: Counter
     }
 
-    /// How long a caller waits who does not say how long.
+    /// How long a caller waits at most.
     private static let timeLimit = TimeSpan.seconds(10)
 
     private let table: RouteTable<Target>
@@ -70,12 +70,11 @@ package final class ServiceResponder: Sendable {
         self.logger = logger
     }
 
-    /// - Parameter timeLimit: until when the caller waits, where they are bound already.
     package func respond(to request: IncomingRequest) async -> Reply {
-        let requestID = request.headers[.requestID].flatMap(ServiceResponder.plausibleID) ?? ServiceResponder.newID()
+        let requestID = RequestID.of(request)
         var reply: Reply
         do {
-            reply = try await Deadline.$current.withValue(Deadline.current ?? .now + ServiceResponder.timeLimit) {
+            reply = try await Deadline.$current.withValue(Deadline.current ?? .now + ServiceResponder.time(for: request)) {
                 try await Correlation.$id.withValue(requestID) {
                     try await answer(request, requestID: requestID)
                 }
@@ -89,6 +88,11 @@ package final class ServiceResponder: Sendable {
             reply.body = []
         }
         return reply
+    }
+
+    private static func time(for request: IncomingRequest) -> TimeSpan {
+        guard let said = request.headers[.timeLeft].flatMap({ Int64($0) }), said >= 0 else { return timeLimit }
+        return .milliseconds(min(said, timeLimit.microseconds / 1_000))
     }
 
     private func answer(_ request: IncomingRequest, requestID: String) async throws -> Reply {
@@ -174,18 +178,6 @@ package final class ServiceResponder: Sendable {
             return Problem(
                 500, "internal", "Something went wrong here", detail: "It was written down; name the request id when you ask about it.")
         }
-    }
-
-    private static func plausibleID(_ text: String) -> String? {
-        let isPlausible =
-            (1...64).contains(text.utf8.count)
-            && text.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0) || (65...90).contains($0) || $0 == 45 || $0 == 95 }
-        return isPlausible ? text : nil
-    }
-
-    private static func newID() -> String {
-        let digits = String(UInt64.random(in: 0...UInt64.max), radix: 36)
-        return digits
     }
 }
 

@@ -32,6 +32,7 @@ struct DemoOnStart: Service {
     }
 
     static func load(into house: House) async throws {
+        try house.settings.folder.make()
         let journal = try DemoJournal(path: house.settings.folder.demoJournal)
         try await DemoLoader(journal: journal, call: inProcess(house.frontDoor)).load()
     }

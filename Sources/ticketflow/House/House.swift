@@ -9,64 +9,69 @@ import ServiceKit
 import ServiceLifecycle
 import Storage
 import UnixSignals
+import Values
 
-/// Services that run in one process on one data folder, wired together: databases, broker, calls between peers, the front door.
+/// The roles of one process, wired together: databases, broker, calls between peers, the front door.
 struct House {
     let settings: HouseSettings
+    let roles: Roles
     let hosts: [ServiceHost]
     /// What each service was given.
     let environments: [ServiceName: ServiceEnvironment]
     let frontDoor: FrontDoor
     private let databases: [Database]
     private let rabbitMQ: RabbitMQBroker?
+    private let network: NetworkTransport?
     private let operations: Operations
     private let verifier: IdentityVerifier
     private let logger: Logger
-    /// Held as long as the house stands.
-    private let lock: DataLock
+    /// Held as long as the house stands; nil where it keeps nothing in the data folder.
+    private let lock: DataLock?
 
     /// Brings all schemas up to date, makes the services and connects them. Nothing runs yet.
-    static func make(
-        _ settings: HouseSettings, services: [any Microservice.Type], metrics: PrometheusMetrics, logger: Logger
-    ) async throws -> House {
-        try settings.folder.make()
-        let lock = try DataLock(settings.folder)
-        let secrets = try Secrets(folder: settings.folder.secrets)
-        let transport = InProcessTransport()
-        let tokens = ServiceTokens(transport: transport, secrets: secrets)
-        let verifier = tokens.verifier()
-        let rabbitMQ = settings.broker.map { RabbitMQBroker($0, logger: Logger(label: "broker")) }
+    static func make(_ settings: HouseSettings, roles: Roles, metrics: PrometheusMetrics, logger: Logger) async throws -> House {
+        try settings.allow(roles)
+        let lock = try settings.lockData(for: roles)
+        let network = roles.isPart ? NetworkTransport(settings.peers, logger: Logger(label: "peers")) : nil
+        let transport = InProcessTransport(elsewhere: network)
+        let hasServices = !roles.services.isEmpty
+        let rabbitMQ = hasServices ? settings.broker.map { RabbitMQBroker($0, logger: Logger(label: "broker")) } : nil
         var databases: [Database] = []
         do {
-            let broker: any Broker
-            if let rabbitMQ {
-                broker = rabbitMQ
-            } else {
-                let database = try Database.sqlite(name: "broker", path: settings.folder.broker)
-                databases.append(database)
-                try await database.migrate(EmbeddedBroker.migrations)
-                broker = EmbeddedBroker(database: database)
-            }
             var hosts: [ServiceHost] = []
             var environments: [ServiceName: ServiceEnvironment] = [:]
-            for service in services {
-                let database = try settings.openDatabase(of: service.name)
-                databases.append(database)
-                let signal = Signal()
-                let token = try tokens.token(of: service.name)
-                let environment = ServiceEnvironment(
-                    database: database, outbox: Outbox(signal: signal),
-                    configuration: settings.configuration.scoped(to: ConfigKey(service.name.configurationKey)), secrets: secrets,
-                    faults: settings.faults, logger: Logger(label: service.name.description), transport: transport,
-                    ownToken: { try await token.value })
-                environments[service.name] = environment
-                hosts.append(
-                    try await ServiceHost.make(
-                        service, environment: environment, broker: broker, outboxSignal: signal, verifier: verifier,
-                        logger: environment.logger))
+            let tokens = ServiceTokens(transport: transport)
+            let verifier = tokens.verifier()
+            if hasServices {
+                let broker: any Broker
+                if let rabbitMQ {
+                    broker = rabbitMQ
+                } else {
+                    let database = try Database.sqlite(name: "broker", path: settings.folder.broker)
+                    databases.append(database)
+                    try await database.migrate(EmbeddedBroker.migrations)
+                    broker = EmbeddedBroker(database: database)
+                }
+                let secrets = try Secrets(folder: settings.secretsFolder)
+                for service in roles.services {
+                    let database = try settings.openDatabase(of: service.name)
+                    databases.append(database)
+                    let signal = Signal()
+                    let token = try tokens.token(of: service.name, secrets)
+                    let environment = ServiceEnvironment(
+                        database: database, outbox: Outbox(signal: signal),
+                        configuration: settings.configuration.scoped(to: ConfigKey(service.name.configurationKey)), secrets: secrets,
+                        faults: settings.faults, logger: Logger(label: service.name.description), transport: transport,
+                        ownToken: { try await token.value })
+                    environments[service.name] = environment
+                    hosts.append(
+                        try await ServiceHost.make(
+                            service, environment: environment, broker: broker, outboxSignal: signal, verifier: verifier,
+                            logger: environment.logger))
+                }
+                // All queues, also of consumers that run elsewhere or later: none may be missing when an event is sent.
+                try await broker.declare(Contracts.queues)
             }
-            // All queues, also of consumers that run elsewhere or later: none may be missing when an event is sent.
-            try await broker.declare(Contracts.queues)
             for host in hosts { host.enter(transport) }
             var checks = databases.map { database in
                 Operations.Check(database.name) { _ = try await database.read { tx in try tx.row("SELECT 1") } }
@@ -74,12 +79,15 @@ struct House {
             if let rabbitMQ { checks.append(.init("broker") { try await rabbitMQ.check() }) }
             let operations = Operations(checks: checks, metrics: metrics, logger: logger)
             return House(
-                settings: settings, hosts: hosts, environments: environments,
+                settings: settings, roles: roles, hosts: hosts, environments: environments,
                 frontDoor: FrontDoor(
-                    responders: Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.responder) }), operations: operations),
-                databases: databases, rabbitMQ: rabbitMQ, operations: operations, verifier: verifier, logger: logger, lock: lock)
+                    responders: Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.responder) }), elsewhere: network,
+                    operations: operations),
+                databases: databases, rabbitMQ: rabbitMQ, network: network, operations: operations, verifier: verifier, logger: logger,
+                lock: lock)
         } catch {
             await rabbitMQ?.close()
+            try? await network?.close()
             for database in databases { try? await database.close() }
             throw error
         }
@@ -88,39 +96,41 @@ struct House {
     /// Runs until the process is asked to stop, or until one of its parts fails. Listeners stop first, then what works in the
     /// background, the databases last.
     /// - Parameters:
-    ///   - front: where the front door listens; nil for nowhere.
-    ///   - onReady: is told the port of the front door.
+    ///   - isListening: whether anything can be asked from outside.
+    ///   - onReady: is told of each listener that is open.
     ///   - companion: runs beside the services and may end by itself.
     func run(
-        front: ListenAddress?, onReady: @escaping @Sendable (Int) -> Void = { _ in },
+        isListening: Bool = true, onReady: @escaping @Sendable (OpenDoor) -> Void = { _ in },
         companion: ServiceGroupConfiguration.ServiceConfiguration? = nil
     ) async throws {
+        let doors = isListening ? try doors() : []
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [.init(service: DatabaseKeeper(databases: databases))]
         services += hosts.flatMap(\.services).filter { !($0 is Database) }.map { .init(service: $0) }
         if let companion { services.append(companion) }
-        services += try serviceListeners().map { .init(service: $0) }
-        if let front {
-            services.append(
-                .init(
-                    service: HTTPListener(host: front.host, port: front.port, logger: logger, onReady: onReady) { [frontDoor] request in
-                        await frontDoor.respond(to: request)
-                    }))
+        services += doors.map { door in
+            .init(
+                service: HTTPListener(
+                    host: door.address.host, port: door.address.port, logger: logger,
+                    onReady: { onReady(OpenDoor(name: door.name, address: ListenAddress(host: door.address.host, port: $0))) },
+                    isStopping: { [operations] in operations.isStopping }, respond: door.respond))
         }
-        services.append(.init(service: StopNotice(operations: operations)))
+        let notice = settings.stopNotice ?? (roles.isPart ? .seconds(1) : .zero)
+        services.append(.init(service: StopNotice(operations: operations, time: notice)))
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "lifecycle"))
-        configuration.maximumGracefulShutdownDuration = .seconds(20)
+        configuration.maximumGracefulShutdownDuration = .seconds(20) + notice.duration
         do {
             try await ServiceGroup(configuration: configuration).run()
             await close()
         } catch {
             await close()
-            throw front.flatMap { Failure(listening: error, on: "\($0)") } ?? error
+            throw Failure(listening: error, on: doors.map { "\($0.address)" }.joined(separator: " or ")) ?? error
         }
     }
 
     func close() async {
         await rabbitMQ?.close()
+        try? await network?.close()
         for database in databases {
             do {
                 try await database.close()
@@ -129,19 +139,72 @@ struct House {
             }
         }
     }
+}
 
-    /// For each service whose setting `listen` names an address: all its routes there, those for services included.
-    private func serviceListeners() throws -> [HTTPListener] {
-        try hosts.compactMap { host in
-            let key = "\(host.name.configurationKey).listen"
-            guard let text = settings.configuration.string(forKey: ConfigKey(key)) else { return nil }
+// MARK: Where it listens
+
+/// A listener that accepts connections.
+struct OpenDoor: Sendable {
+    /// The role that is reached here.
+    let name: String
+    let address: ListenAddress
+}
+
+extension House {
+    private struct Door {
+        let name: String
+        let address: ListenAddress
+        let respond: @Sendable (IncomingRequest) async -> Reply
+    }
+
+    /// The front door, and a door with all its routes, those for services included, for each service that runs without the front door
+    /// or whose setting `listen` names an address.
+    private func doors() throws -> [Door] {
+        var doors: [Door] = []
+        if roles.hasFrontDoor {
+            let address = ListenAddress(host: settings.host, port: settings.port ?? ListenAddress.usualPort)
+            doors.append(Door(name: Roles.frontDoor, address: address) { [frontDoor] in await frontDoor.respond(to: $0) })
+        } else if hosts.count > 1, settings.port != nil {
+            throw Failure(
+                "One port is not enough for \(hosts.count) services.",
+                next: "Leave --port away, or set TICKETFLOW_TICKET_MANAGER_LISTEN and so on, such as 127.0.0.1:8102.")
+        }
+        for host in hosts {
+            guard let address = try address(of: host.name) else { continue }
+            let door = ServiceDoor(
+                host, operations: operations, hasBenchmarkRoutes: settings.hasBenchmarkRoutes, verifier: verifier, logger: logger)
+            doors.append(Door(name: host.name.description, address: address) { await door.respond(to: $0) })
+        }
+        return doors
+    }
+
+    private func address(of service: ServiceName) throws -> ListenAddress? {
+        let key = "\(service.configurationKey).listen"
+        if let text = settings.configuration.string(forKey: ConfigKey(key)) {
             guard let address = ListenAddress(text) else {
                 throw Failure("The setting \(key) cannot be \(text).", next: "Say an address and a port, such as 127.0.0.1:8102.")
             }
-            let door = ServiceDoor(
-                host, operations: operations, hasBenchmarkRoutes: settings.hasBenchmarkRoutes, verifier: verifier, logger: logger)
-            return HTTPListener(host: address.host, port: address.port, logger: logger) { await door.respond(to: $0) }
+            return address
         }
+        guard !roles.hasFrontDoor else { return nil }
+        return ListenAddress(host: settings.host, port: settings.port ?? ServiceList.usualPort(of: service))
+    }
+}
+
+extension HouseSettings {
+    /// Refuses roles that could not work with these settings.
+    fileprivate func allow(_ roles: Roles) throws {
+        guard roles.isPart, !roles.services.isEmpty, broker == nil else { return }
+        throw Failure(
+            "Services in several processes need a broker between them.",
+            next: "Set TICKETFLOW_BROKER_URL, such as amqp://USER:PASSWORD@HOST/VHOST, or run them all in one process.")
+    }
+
+    /// Nil where nothing of these roles is kept in the data folder by one process alone.
+    fileprivate func lockData(for roles: Roles) throws -> DataLock? {
+        guard !roles.services.isEmpty else { return nil }
+        try folder.make()
+        return databaseServer == nil || broker == nil ? try DataLock(folder) : nil
     }
 }
 
@@ -154,15 +217,20 @@ private struct DatabaseKeeper: Service {
             for database in databases { group.addTask { try await database.run() } }
             try await group.waitForAll()
         }
+        // A process without databases.
+        try? await gracefulShutdown()
     }
 }
 
 /// Stops before everything else, and says that the process is no longer ready.
 private struct StopNotice: Service {
     let operations: Operations
+    /// How long everything goes on.
+    let time: TimeSpan
 
     func run() async throws {
         try? await gracefulShutdown()
         operations.stopIsNear()
+        try? await Task.sleep(for: time.duration)
     }
 }

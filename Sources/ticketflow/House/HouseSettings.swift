@@ -5,35 +5,49 @@ import Logging
 import Messaging
 import ServiceKit
 import Storage
+import Values
 
 /// Where a system gets its settings from: flags, then the environment (`TICKETFLOW_` before the key:
-/// `TICKETFLOW_TICKET_MANAGER_HOLD_SECONDS` for `ticketManager.hold.seconds`), then the defaults in the code.
+/// `TICKETFLOW_TICKET_MANAGER_HOLD_SECONDS` for `ticketManager.hold.seconds`), then a YAML file, then the defaults in the code.
 struct HouseSettings {
     let folder: DataFolder
     let configuration: ConfigReader
-    /// Where the front door listens: `host` and `port`, `127.0.0.1` and 8080 by default.
-    let front: ListenAddress
+    /// Where the secrets are: `secrets.folder`, `secrets` in the data folder by default. Processes of one system have the same.
+    let secretsFolder: String
+    /// The address to listen on: `host`, `127.0.0.1` by default.
+    let host: String
+    /// `port`; nil where each listener has its own default.
+    let port: Int?
     /// The PostgreSQL that keeps state, with a schema for each service: `database.url`, as libpq takes it, such as
     /// `postgresql://user:password@host/name?sslmode=verify-full`. Nil, the default, for SQLite files in the data folder.
     let databaseServer: String?
     /// The RabbitMQ that carries messages: `broker.url`, such as `amqps://user:password@host/vhost`. Nil, the default, for the embedded broker.
     let broker: RabbitMQAddress?
+    /// Where services run that do not run in this process: `peers.ticketManager` and so on, each a list of addresses such as
+    /// `10.0.0.7:8102`.
+    let peers: [ServiceName: [Instance]]
+    /// How long a process that is asked to stop still answers, and says that it is not ready, so that others go elsewhere in time:
+    /// `stop.noticeSeconds`, by default 0 for a whole system in one process, and 1 for a part of one.
+    let stopNotice: TimeSpan?
     let faults: Faults
     let logLevel: Logger.Level
     /// Whether listeners of single services have `POST /noop`: `benchmark.routes`, false by default.
     let hasBenchmarkRoutes: Bool
 
-    /// - Parameters:
-    ///   - data: the data folder; `data`, `./data` by default.
-    ///   - flags: what the command line says, by key.
-    init(data: String?, flags: [AbsoluteConfigKey: ConfigValue] = [:]) throws {
-        let said: [any ConfigProvider] = [
+    /// - Parameter flags: what the command line says beside `system`, by key.
+    init(_ system: SystemOptions, flags: [AbsoluteConfigKey: ConfigValue] = [:]) async throws {
+        var said: [any ConfigProvider] = [
             InMemoryProvider(name: "flags", values: flags), EnvironmentVariablesProvider().prefixKeys(with: "ticketflow"),
         ]
+        if let file = system.config ?? ConfigReader(providers: said).string(forKey: "config") {
+            said.append(try await HouseSettings.provider(ofFile: file))
+        }
         let reader = ConfigReader(providers: said)
-        folder = DataFolder(path: data ?? reader.string(forKey: "data", default: "./data"))
-        front = ListenAddress(
-            host: reader.string(forKey: "host", default: "127.0.0.1"), port: reader.int(forKey: "port", default: 8_080))
+        folder = DataFolder(path: system.data ?? reader.string(forKey: "data", default: "./data"))
+        secretsFolder = reader.string(forKey: "secrets.folder", default: folder.secrets)
+        host = reader.string(forKey: "host", default: "127.0.0.1")
+        port = reader.int(forKey: "port")
+        let front = ListenAddress(host: host, port: port ?? ListenAddress.usualPort)
         // What follows from folder and address, where nothing else is said.
         let derived: [AbsoluteConfigKey: ConfigValue] = [
             "notification.mail.directory": ConfigValue(.string("\(folder.path)/mail"), isSecret: false),
@@ -48,6 +62,8 @@ struct HouseSettings {
                 "TICKETFLOW_BROKER_URL is no address of a RabbitMQ.", next: "Say amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps:// for TLS."
             )
         }
+        peers = try HouseSettings.peers(configuration)
+        stopNotice = configuration.int(forKey: "stop.noticeSeconds").map { .seconds(Int64(max(0, $0))) }
         do {
             faults = try Faults(configuration.string(forKey: "faults", default: ""))
         } catch {
@@ -65,6 +81,30 @@ struct HouseSettings {
 }
 
 extension HouseSettings {
+    private static func provider(ofFile path: String) async throws -> any ConfigProvider {
+        do {
+            return try await FileProvider<YAMLSnapshot>(
+                config: ConfigReader(provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(path), isSecret: false)])))
+        } catch {
+            throw Failure("The settings in \(path) cannot be read: \(error).", next: "It must be a YAML file that this user may read.")
+        }
+    }
+
+    private static func peers(_ configuration: ConfigReader) throws -> [ServiceName: [Instance]] {
+        var peers: [ServiceName: [Instance]] = [:]
+        for service in ServiceList.all.map({ $0.name }) {
+            let key = "peers.\(service.configurationKey)"
+            guard let addresses = configuration.stringArray(forKey: ConfigKey(key)) else { continue }
+            peers[service] = try addresses.map { text in
+                guard let instance = Instance(text) else {
+                    throw Failure("The setting \(key) cannot be \(text).", next: "Say where it runs, such as 10.0.0.7:8102.")
+                }
+                return instance
+            }
+        }
+        return peers
+    }
+
     /// A service's own database: a schema of the server, or a file in the data folder.
     func openDatabase(of service: ServiceName) throws -> Database {
         let name = service.description
@@ -81,6 +121,9 @@ extension HouseSettings {
 
 /// `127.0.0.1:8102`, `[::1]:8102`.
 struct ListenAddress: CustomStringConvertible {
+    /// Of the front door.
+    static let usualPort = 8_080
+
     let host: String
     let port: Int
 

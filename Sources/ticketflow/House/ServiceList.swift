@@ -22,15 +22,9 @@ enum ServiceList {
         NotificationService.self,
     ]
 
-    static let names = all.map { $0.name.description }
-
-    /// Those of these names, or all for no names.
-    static func named(_ names: [String]) throws -> [any Microservice.Type] {
-        for name in names where !all.contains(where: { $0.name.description == name }) {
-            throw Failure(
-                "There is no service \(name).", next: "There are \(ServiceList.names.joined(separator: ", ")).")
-        }
-        return names.isEmpty ? all : all.filter { names.contains($0.name.description) }
+    /// Where a service listens if nothing else is said, when it does not run with the front door: 8101 and up.
+    static func usualPort(of service: ServiceName) -> Int {
+        8_101 + (all.firstIndex { $0.name == service } ?? 0)
     }
 }
 

@@ -7,21 +7,20 @@ import ServiceKit
 /// How the services of this process get at what Authentication issues.
 struct ServiceTokens {
     let transport: any Transport
-    let secrets: Secrets
 
     /// Verifies tokens with Authentication's published keys.
     func verifier() -> IdentityVerifier {
         IdentityVerifier { [transport] in
             let route = AuthenticationRoutes.jwks
             let answer = try await transport.send(
-                PeerRequest(method: route.method, target: route.path, headers: [:], body: []), to: .authentication)
+                PeerRequest(method: route.method, target: route.path, headers: [:], body: [], isRepeatable: true), to: .authentication)
             guard answer.status == 200 else { throw Problem.unavailable("The signing keys cannot be read at the moment.") }
             return String(decoding: answer.body, as: UTF8.self)
         }
     }
 
     /// The token of a service, for its secret.
-    func token(of service: ServiceName) throws -> OwnToken {
+    func token(of service: ServiceName, _ secrets: Secrets) throws -> OwnToken {
         let secret = Data(try secrets.findOrMake("service-\(service)")).base64EncodedString()
         let authentication = PeerClient(service: .authentication, transport: transport, ownToken: { "" })
         return OwnToken {

@@ -1,0 +1,124 @@
+import CoreMetrics
+import Synchronization
+package import Values
+
+/// Chooses among the instances of one service: of two at random the one with fewer requests in hand. An instance that fails gets no
+/// more requests for a while; where all of them fail, all are tried.
+package final class Balancer: Sendable {
+    /// How a request to an instance ended.
+    package enum Outcome: Sendable {
+        case answered
+        /// Nothing listens there, or nothing was reached: it got no request at all.
+        case unreachable
+        /// It broke the connection, took too long, or answered with an error of its own.
+        case failed
+    }
+
+    /// How many failures in a row are one too many.
+    package static let patience = 5
+    /// How long an instance that was ejected for the first time stays so; doubled each time that it fails again.
+    package static let shortestEjection = TimeSpan.seconds(1)
+    /// Where nothing listens: it costs next to nothing to ask, and a restart shall be noticed soon.
+    package static let longestWhileUnreachable = TimeSpan.seconds(2)
+    package static let longestEjection = TimeSpan.seconds(30)
+
+    private struct Place {
+        let instance: Instance
+        var inHand = 0
+        var failuresInRow = 0
+        var ejections = 0
+        var ejectedUntil: Instant?
+
+        func isEjected(at now: Instant) -> Bool {
+            ejectedUntil.map { now < $0 } ?? false
+        }
+    }
+
+    private let places: Mutex<[Place]>
+    private let ejections: Counter
+
+    package init(_ instances: [Instance], of service: ServiceName) {
+        places = Mutex(instances.map { Place(instance: $0) })
+        ejections = Counter(label: "peer_ejections_total", dimensions: [("peer", service.description)])
+    }
+
+    /// Counts a request as in hand until `ended` is called for it.
+    /// - Parameter tried: where it was sent before; another is preferred.
+    /// - Returns: nil where the service has no instance at all.
+    package func choose(after tried: Set<Instance> = [], at now: Instant = .now) -> Instance? {
+        places.withLock { places in
+            let indices = places.indices
+            let chosen =
+                Balancer.lighter(indices.filter { !places[$0].isEjected(at: now) && !tried.contains(places[$0].instance) }, in: places)
+                ?? Balancer.lighter(indices.filter { !tried.contains(places[$0].instance) }, in: places)
+                ?? Balancer.lighter(Array(indices), in: places)
+            guard let chosen else { return nil }
+            places[chosen].inHand += 1
+            return places[chosen].instance
+        }
+    }
+
+    package func ended(_ instance: Instance, _ outcome: Outcome, at now: Instant = .now) {
+        places.withLock { places in
+            guard let index = places.firstIndex(where: { $0.instance == instance }) else { return }
+            places[index].inHand -= 1
+            switch outcome {
+            case .answered:
+                places[index].failuresInRow = 0
+                places[index].ejections = 0
+                places[index].ejectedUntil = nil
+            case .unreachable:
+                eject(&places[index], at: now, atMost: Balancer.longestWhileUnreachable)
+            case .failed:
+                places[index].failuresInRow += 1
+                let ejected = places.count { $0.isEjected(at: now) }
+                // What many instances answer is hardly the fault of one: at most half of them are ejected for it.
+                guard places[index].failuresInRow >= Balancer.patience, (ejected + 1) * 2 <= places.count else { return }
+                eject(&places[index], at: now, atMost: Balancer.longestEjection)
+            }
+        }
+    }
+
+    /// How many instances there are.
+    package var count: Int { places.withLock(\.count) }
+
+    private func eject(_ place: inout Place, at now: Instant, atMost longest: TimeSpan) {
+        // Requests that were on their way together fail together: they count once.
+        guard !place.isEjected(at: now) else { return }
+        let time = TimeSpan(microseconds: Balancer.shortestEjection.microseconds << min(place.ejections, 5))
+        place.ejectedUntil = now + min(time, longest)
+        place.ejections += 1
+        place.failuresInRow = 0
+        ejections.increment()
+    }
+
+    private static func lighter(_ candidates: [Int], in places: [Place]) -> Int? {
+        guard let one = candidates.randomElement() else { return nil }
+        guard let other = candidates.filter({ $0 != one }).randomElement() else { return one }
+        return places[other].inHand < places[one].inHand ? other : one
+    }
+}
+
+/// How many requests may be sent once more: a fifth of all, and a hundred at once after a time without failures. Where everything
+/// fails, repeating it would only be more load.
+package final class RetryBudget: Sendable {
+    private static let share = 0.2
+    private static let most = 100.0
+
+    private let balance = Mutex(RetryBudget.most)
+
+    package init() {}
+
+    package func requestIsSent() {
+        balance.withLock { $0 = min(RetryBudget.most, $0 + RetryBudget.share) }
+    }
+
+    /// Whether there is still one to be had.
+    package func take() -> Bool {
+        balance.withLock { balance in
+            guard balance >= 1 else { return false }
+            balance -= 1
+            return true
+        }
+    }
+}

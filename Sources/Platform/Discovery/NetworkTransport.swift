@@ -1,0 +1,149 @@
+import AsyncHTTPClient
+import CoreMetrics
+import HTTPTypes
+package import Logging
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Values
+
+/// Calls peers over HTTP: on an instance that is well, within the caller's time, and once more on another where that can do no harm.
+package final class NetworkTransport: Transport {
+    /// How long a peer is waited for where the caller has not said how long.
+    private static let timeLimit = TimeSpan.seconds(10)
+    /// Establishing a connection takes a fraction of it.
+    private static let connectLimit = TimeSpan.seconds(1)
+    private static let mostAttempts = 3
+    private static let largestBody = 16 << 20
+
+    private struct Peer: Sendable {
+        let balancer: Balancer
+        let budget = RetryBudget()
+        let retries: Counter
+    }
+
+    private let client: HTTPClient
+    private let peers: [ServiceName: Peer]
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - instances: where each peer runs.
+    ///   - logger: is told of requests that reached no instance.
+    package init(_ instances: [ServiceName: [Instance]], logger: Logger) {
+        var configuration = HTTPClient.Configuration()
+        configuration.redirectConfiguration = .disallow
+        configuration.timeout.connect = .milliseconds(NetworkTransport.connectLimit.microseconds / 1_000)
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 256
+        // Another instance is tried instead.
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.httpVersion = .http1Only
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        peers = Dictionary(
+            uniqueKeysWithValues: instances.map { service, instances in
+                let retries = Counter(label: "peer_retries_total", dimensions: [("peer", service.description)])
+                return (service, Peer(balancer: Balancer(instances, of: service), retries: retries))
+            })
+        self.logger = logger
+    }
+
+    /// To be called once, when nobody sends any more.
+    package func close() async throws {
+        try await client.shutdown()
+    }
+
+    package func send(_ request: PeerRequest, to service: ServiceName) async throws -> PeerResponse {
+        guard let peer = peers[service] else { throw Problem.unavailable("Nothing says where \(service) runs.") }
+        peer.budget.requestIsSent()
+        let deadline = Deadline.current ?? .now + NetworkTransport.timeLimit
+        var tried: Set<Instance> = []
+        while true {
+            guard let instance = peer.balancer.choose(after: tried) else { throw Problem.unavailable("\(service) does not run anywhere.") }
+            tried.insert(instance)
+            let isLast = tried.count >= min(peer.balancer.count, NetworkTransport.mostAttempts)
+            let outcome = await exchange(request, with: instance, until: deadline, leavingTime: request.isRepeatable && !isLast)
+            peer.balancer.ended(instance, outcome.kind)
+            if !isLast, outcome.isWorthAnother(request.isRepeatable), .now < deadline, peer.budget.take() {
+                peer.retries.increment()
+                continue
+            }
+            switch outcome {
+            case .answer(let response): return response
+            case .noConnection(let error), .broken(let error):
+                logger.warning(
+                    "a peer could not be asked",
+                    metadata: [
+                        "peer": "\(service)", "instance": "\(instance)", "requestId": "\(Correlation.id ?? "")", "error": "\(error)",
+                    ])
+                throw Problem.unavailable("\(service) does not answer at the moment.")
+            }
+        }
+    }
+
+    private enum Exchange {
+        case answer(PeerResponse)
+        /// Nothing was sent.
+        case noConnection(any Error)
+        /// Whether it arrived is not known.
+        case broken(any Error)
+
+        var kind: Balancer.Outcome {
+            switch self {
+            case .answer(let response): response.status < 500 ? .answered : .failed
+            case .noConnection: .unreachable
+            case .broken: .failed
+            }
+        }
+
+        func isWorthAnother(_ isRepeatable: Bool) -> Bool {
+            switch self {
+            case .answer(let response): isRepeatable && (502...504).contains(response.status)
+            case .noConnection: true
+            case .broken: isRepeatable
+            }
+        }
+    }
+
+    /// - Parameter leavingTime: for another attempt elsewhere.
+    private func exchange(
+        _ request: PeerRequest, with instance: Instance, until deadline: Instant, leavingTime: Bool
+    ) async -> Exchange {
+        let left = deadline - .now
+        let limit = TimeSpan(microseconds: leavingTime ? left.microseconds / 2 : left.microseconds)
+        var message = HTTPClientRequest(url: instance.address + request.target)
+        message.method = HTTPMethod(rawValue: request.method.rawValue)
+        for field in request.headers where !HTTPField.Name.ofOneConnection.contains(field.name) {
+            message.headers.add(name: field.name.rawName, value: field.value)
+        }
+        message.headers.replaceOrAdd(name: HTTPField.Name.timeLeft.rawName, value: "\(max(1, limit.microseconds / 1_000))")
+        if !request.body.isEmpty { message.body = .bytes(ByteBuffer(bytes: request.body)) }
+        do {
+            let response = try await client.execute(message, deadline: .now() + .microseconds(limit.microseconds))
+            let body = try await response.body.collect(upTo: NetworkTransport.largestBody)
+            var headers = HTTPFields()
+            for (name, value) in response.headers {
+                guard let name = HTTPField.Name(name), !HTTPField.Name.ofOneConnection.contains(name) else { continue }
+                headers.append(HTTPField(name: name, value: value))
+            }
+            return .answer(PeerResponse(status: Int(response.status.code), headers: headers, body: Array(body.readableBytesView)))
+        } catch {
+            return NetworkTransport.isOfConnecting(error) ? .noConnection(error) : .broken(error)
+        }
+    }
+
+    private static func isOfConnecting(_ error: any Error) -> Bool {
+        switch error {
+        case is NIOConnectionError: true
+        case let error as HTTPClientError:
+            [.connectTimeout, .tlsHandshakeTimeout, .getConnectionFromPoolTimeout].contains(error)
+        default: false
+        }
+    }
+}
+
+extension HTTPField.Name {
+    /// What is between two neighbours only and is not handed on (RFC 9110, section 7.6.1), and what each of them says anew.
+    fileprivate static let ofOneConnection: Set<HTTPField.Name> = [
+        .connection, HTTPField.Name("Keep-Alive")!, .proxyAuthenticate, .proxyAuthorization, .te, .trailer, .transferEncoding, .upgrade,
+        .expect, .contentLength, .timeLeft,
+    ]
+}

@@ -1,0 +1,18 @@
+import Discovery
+import HTTPTypes
+
+/// What a request is called in logs and in problem documents.
+package enum RequestID {
+    /// The one that the caller has chosen, if it is a plausible one; else a new one.
+    package static func of(_ request: IncomingRequest) -> String {
+        guard let given = request.headers[.requestID], isPlausible(given) else {
+            return String(UInt64.random(in: 0...UInt64.max), radix: 36)
+        }
+        return given
+    }
+
+    private static func isPlausible(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy { (48...57).contains($0) || (97...122).contains($0) || (65...90).contains($0) || $0 == 45 || $0 == 95 }
+    }
+}

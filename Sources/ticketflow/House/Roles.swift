@@ -1,0 +1,33 @@
+import Discovery
+import ServiceKit
+
+/// What a process runs.
+struct Roles {
+    /// The entry of the system.
+    static let frontDoor = "border-gateway"
+    static let names = [frontDoor] + ServiceList.all.map { $0.name.description }
+    /// A whole system in one process.
+    static let all = Roles(services: ServiceList.all, hasFrontDoor: true)
+
+    let services: [any Microservice.Type]
+    let hasFrontDoor: Bool
+
+    /// Whether the rest of the system runs elsewhere.
+    var isPart: Bool { !hasFrontDoor || services.count < ServiceList.all.count }
+
+    private init(services: [any Microservice.Type], hasFrontDoor: Bool) {
+        self.services = services
+        self.hasFrontDoor = hasFrontDoor
+    }
+
+    /// Those of these names, or all for no names.
+    init(_ names: [String]) throws {
+        for name in names where !Roles.names.contains(name) {
+            throw Failure("There is no service \(name).", next: "There are \(Roles.names.joined(separator: ", ")).")
+        }
+        self =
+            names.isEmpty
+            ? .all
+            : Roles(services: ServiceList.all.filter { names.contains($0.name.description) }, hasFrontDoor: names.contains(Roles.frontDoor))
+    }
+}
