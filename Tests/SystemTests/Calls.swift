@@ -5,6 +5,7 @@ import Foundation
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
+import Synchronization
 import Values
 
 /// What came back.
@@ -57,6 +58,8 @@ extension RunningProgram {
             request.headers.replaceOrAdd(name: name, value: value)
         }
         if let bytes { request.body = .bytes(ByteBuffer(bytes: bytes)) }
+        let start = ContinuousClock.now
+        defer { slowest.withLock { $0 = max($0, ContinuousClock.now - start) } }
         let response = try await http.execute(request, timeout: TimeAmount(timeout))
         let body = try await response.body.collect(upTo: 8 << 20)
         return Answer(

@@ -61,6 +61,8 @@ final class RunningProgram: Sendable {
     let http: HTTPClient
     /// The front door's last.
     let parts: [Part]
+    /// How long the slowest request took.
+    let slowest = Mutex(Duration.zero)
     private let database: String?
     private let folder: TemporaryFolder
     private let settings: Mutex<[String: String]>
@@ -263,29 +265,34 @@ final class RunningProgram: Sendable {
 func withProgram<Result>(
     _ settings: [String: String] = [:], shape: Shape = .chosen, _ body: (RunningProgram) async throws -> Result
 ) async throws -> Result {
-    try await shape.withServers { servers in
-        FileDescriptors.raise()
-        var configuration = HTTPClient.Configuration()
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_200
-        configuration.connectionPool.retryConnectionEstablishment = false
-        configuration.timeout.connect = .seconds(20)
-        configuration.redirectConfiguration = .disallow
-        let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-        let program = try RunningProgram(settings, servers: servers, http: http)
-        return try await RunningProgram.$current.withValue(program) {
-            do {
-                try await program.start()
-                let result = try await body(program)
-                try await program.end()
-                try await http.shutdown()
-                return result
-            } catch {
-                // Told here, where the log still is.
-                Issue.record(error)
-                await program.abandon()
-                try await http.shutdown()
-                throw Told()
-            }
+    try await shape.withServers { servers in try await withProgram(settings, on: servers, body) }
+}
+
+/// The same in the distributed shape on servers of the test's own; nil for all in one process.
+func withProgram<Result>(
+    _ settings: [String: String] = [:], on servers: Servers?, _ body: (RunningProgram) async throws -> Result
+) async throws -> Result {
+    FileDescriptors.raise()
+    var configuration = HTTPClient.Configuration()
+    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_200
+    configuration.connectionPool.retryConnectionEstablishment = false
+    configuration.timeout.connect = .seconds(20)
+    configuration.redirectConfiguration = .disallow
+    let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    let program = try RunningProgram(settings, servers: servers, http: http)
+    return try await RunningProgram.$current.withValue(program) {
+        do {
+            try await program.start()
+            let result = try await body(program)
+            try await program.end()
+            try await http.shutdown()
+            return result
+        } catch {
+            // Told here, where the log still is.
+            Issue.record(error)
+            await program.abandon()
+            try await http.shutdown()
+            throw Told()
         }
     }
 }

@@ -38,7 +38,7 @@ package final class RabbitMQServer: Sendable {
     private static let shared = Task { try await RabbitMQServer() }
     /// A test that breaks the server has it for itself.
     private static let turns = Turns()
-    private static let hosts = 24
+    private static let hosts = 60
 
     private let folder: String
     private let port: Int

@@ -60,7 +60,7 @@ package final class NetworkTransport: Transport {
             guard let instance = peer.balancer.choose(after: tried) else { throw Problem.unavailable("\(service) does not run anywhere.") }
             tried.insert(instance)
             let isLast = tried.count >= min(peer.balancer.count, NetworkTransport.mostAttempts)
-            let outcome = await exchange(request, with: instance, until: deadline, leavingTime: request.isRepeatable && !isLast)
+            let outcome = await exchange(request, with: instance, until: deadline)
             peer.balancer.ended(instance, outcome.kind)
             if !isLast, outcome.isWorthAnother(request.isRepeatable), .now < deadline, peer.budget.take() {
                 peer.retries.increment()
@@ -103,12 +103,9 @@ package final class NetworkTransport: Transport {
         }
     }
 
-    /// - Parameter leavingTime: for another attempt elsewhere.
-    private func exchange(
-        _ request: PeerRequest, with instance: Instance, until deadline: Instant, leavingTime: Bool
-    ) async -> Exchange {
-        let left = deadline - .now
-        let limit = TimeSpan(microseconds: leavingTime ? left.microseconds / 2 : left.microseconds)
+    private func exchange(_ request: PeerRequest, with instance: Instance, until deadline: Instant) async -> Exchange {
+        // All of it: an instance that takes its time does not get faster by another that does the same.
+        let limit = deadline - .now
         var message = HTTPClientRequest(url: instance.address + request.target)
         message.method = HTTPMethod(rawValue: request.method.rawValue)
         for field in request.headers where !HTTPField.Name.ofOneConnection.contains(field.name) {

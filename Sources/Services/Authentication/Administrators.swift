@@ -31,13 +31,14 @@ package struct Administrators: Sendable {
         let (address, password) = (EmailAddress.normalised(email), Administrators.readablePassword())
         let hash = try await hasher.hash(answering: password)
         let isMade = try await database.write { tx in
-            // Another instance may have been faster.
             guard try !UserStore.hasAdministrator(in: tx) else { return false }
             let user = User(
                 id: UserID(), email: address, name: "Administrator", locale: "en", isEmailVerified: true, isAdmin: true,
                 createdAt: try tx.now, memberships: [])
             guard try UserStore.insert(StoredUser(user: user, passwordHash: hash), verification: nil, in: tx) else {
-                throw Problem.emailTaken
+                // Another instance was faster, or somebody has registered with this address.
+                guard try UserStore.hasAdministrator(in: tx) else { throw Problem.emailTaken }
+                return false
             }
             return true
         }
