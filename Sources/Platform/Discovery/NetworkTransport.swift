@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import CoreMetrics
+import Glibc
 import HTTPTypes
 package import Logging
 import NIOCore
@@ -130,6 +131,7 @@ package final class NetworkTransport: Transport {
     private static func isOfConnecting(_ error: any Error) -> Bool {
         switch error {
         case is NIOConnectionError: true
+        case let error as IOError: [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].contains(error.errnoCode)
         case let error as HTTPClientError:
             [.connectTimeout, .tlsHandshakeTimeout, .getConnectionFromPoolTimeout].contains(error)
         default: false
