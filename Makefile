@@ -5,6 +5,8 @@ DATA ?= ./data
 # Of Debian and Ubuntu: the C libraries that are linked and what the tour uses, and the programs that tests run.
 PACKAGES := libargon2-dev libcurl4-openssl-dev libpq-dev libqrencode-dev librabbitmq-dev zlib1g-dev libsqlite3-dev pkg-config curl jq
 TEST_PACKAGES := postgresql rabbitmq-server openssl zbar-tools python3-venv file
+# The system tests that run in both shapes.
+SCENARIOS := Stock|Payment|Door|Coupon|RepeatedRequest|WrongSide|Message|Mail
 FOLDERS := Sources Tests $(wildcard Benchmarks) Package.swift
 
 .PHONY: help deps testdeps build run test lint check bench soak clean
@@ -37,6 +39,7 @@ test: testdeps .venv/installed ## builds everything for debugging and runs all t
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build $(if $(ONLY),--filter $(ONLY))
 	TICKETFLOW_TEST_ENGINE=postgres $(SWIFT) test --skip-build --filter 'ServiceTests.*$(ONLY)'
+	TICKETFLOW_TEST_SHAPE=distributed $(SWIFT) test --skip-build --filter 'SystemTests.*($(SCENARIOS)).*$(ONLY)'
 
 .venv/installed: Tests/requirements.txt
 	python3 -m venv .venv
@@ -50,6 +53,7 @@ check: lint testdeps .venv/installed ## all that a pull request must pass
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
 	$(SWIFT) test --skip-build
 	TICKETFLOW_TEST_ENGINE=postgres $(SWIFT) test --skip-build --filter ServiceTests
+	TICKETFLOW_TEST_SHAPE=distributed $(SWIFT) test --skip-build --filter 'SystemTests.*($(SCENARIOS))'
 
 bench: build ## measures against yardsticks in the same run; ONLY=name for one
 	$(SWIFT) run -c release --package-path Benchmarks ticketflow-bench --binary "$(CURDIR)/.build/release/ticketflow" \

@@ -160,7 +160,11 @@ let package = Package(
         .target(name: "TestServers", dependencies: ["Messaging", log], path: "Tests/TestServers", swiftSettings: settings),
         .testTarget(
             name: "PlatformTests",
-            dependencies: house + ["TestServers", "Mail", "Graphics", "Passwords", lifecycle], exclude: ["smtp_server.py"],
+            dependencies: house + [
+                "TestServers", "Mail", "Graphics", "Passwords", lifecycle, .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            exclude: ["smtp_server.py"],
             swiftSettings: settings),
         .testTarget(name: "ContractsTests", dependencies: house, exclude: ["Golden"], swiftSettings: settings),
         .testTarget(

@@ -114,7 +114,7 @@ private func withBroker<Result>(_ system: SystemOptions, _ body: (any Broker) as
     do {
         let settings = try await HouseSettings(system)
         if let address = settings.broker {
-            let broker = RabbitMQBroker(address, logger: Logger(label: "messages"))
+            let broker = RabbitMQBroker(address, waits: settings.retryWaits, logger: Logger(label: "messages"))
             do {
                 try await broker.declare(Contracts.queues)
                 let result = try await body(broker)
@@ -128,7 +128,7 @@ private func withBroker<Result>(_ system: SystemOptions, _ body: (any Broker) as
         let database = try Database.sqlite(name: "broker", path: try settings.folder.existing("broker"), readers: 1)
         do {
             try await database.migrate(EmbeddedBroker.migrations)
-            let result = try await body(EmbeddedBroker(database: database))
+            let result = try await body(EmbeddedBroker(database: database, waits: settings.retryWaits))
             try await database.close()
             return result
         } catch {

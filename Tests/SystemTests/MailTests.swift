@@ -88,7 +88,9 @@ extension WholeSystem {
                 try await program.died()
                 #expect(try await program.mails(to: "late@example.org").isEmpty)
                 try await program.start(["TICKETFLOW_FAULTS": ""])
-                try await eventually("the mail is there") { try await program.mails(to: "late@example.org").count == 1 }
+                try await eventually("the mail is there", within: .seconds(60)) {
+                    try await program.mails(to: "late@example.org").count == 1
+                }
             }
         }
     }

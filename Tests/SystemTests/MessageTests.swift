@@ -11,21 +11,11 @@ extension WholeSystem {
         @Test
         func `18: a message that one consumer cannot handle ends as a dead letter, all else goes on, and it can be replayed`() async throws
         {
-            try await withProgram { program in
+            try await withProgram(["TICKETFLOW_BROKER_RETRY_SECONDS": "1,1,1"]) { program in
                 let shop = try await program.shop(event: "Poisoned")
                 let other = try await program.shop(event: "Healthy")
                 // For ever, one consumer fails on whatever is sold of this event.
-                let event = shop.event.id
-                try await program.withDatabase("sales-analytics") { database in
-                    try await database.write { tx in
-                        _ = try tx.execute(
-                            SQL(
-                                stringLiteral: """
-                                    CREATE TRIGGER poison BEFORE INSERT ON event_hour WHEN NEW.event_id = '\(event)'
-                                    BEGIN SELECT RAISE(ABORT, 'poison'); END
-                                    """))
-                    }
-                }
+                try await change(program, MessageTests.poison(shop.event.id))
                 let (_, order) = try await shop.paid(2, buyer: Buyer(email: "poisoned@example.org", name: "P"))
                 // The others go on: the same consumer with other messages, other consumers with this one.
                 _ = try await other.paid(3)
@@ -35,7 +25,6 @@ extension WholeSystem {
                 #expect(try await program.command("messages", "list").output.contains("No message has failed for good"))
 
                 let failed = try await eventually("the message has failed for good", within: .seconds(30)) { () -> String? in
-                    try await shortenWaits(program)
                     let list = try await program.command("messages", "list", "--queue", MessageTests.queue).output
                     return list.contains("orders.paid.v1") ? list : nil
                 }
@@ -47,12 +36,9 @@ extension WholeSystem {
                 // Replayed while the fault is still there, it fails again; afterwards it has its effect, once.
                 #expect(try await program.command("messages", "replay", MessageTests.queue, "--id", String(id)).end == .exit(0))
                 try await eventually("it has failed again", within: .seconds(30)) {
-                    try await shortenWaits(program)
                     return try await program.command("messages", "list").output.contains(id)
                 }
-                try await program.withDatabase("sales-analytics") { database in
-                    try await database.write { tx in _ = try tx.execute("DROP TRIGGER poison") }
-                }
+                try await change(program, MessageTests.antidote)
                 #expect(try await program.command("messages", "replay", MessageTests.queue, "--all").output.contains("1 message"))
                 try await eventually("the sale is counted") { try await sold(of: shop) == 2 }
                 #expect(try await program.command("messages", "list").output.contains("No message has failed for good"))
@@ -61,12 +47,32 @@ extension WholeSystem {
             }
         }
 
-        /// The waits of 1, 10 and 60 seconds pass at once.
-        private func shortenWaits(_ program: RunningProgram) async throws {
-            try await program.withDatabase("broker") { database in
-                try await database.write { tx in
-                    _ = try tx.execute("UPDATE delivery SET available_at = 0 WHERE attempts > 0 AND is_dead = FALSE")
-                }
+        private static func poison(_ event: EventID) -> [String] {
+            switch Shape.chosen {
+            case .together:
+                [
+                    "CREATE TRIGGER poison BEFORE INSERT ON event_hour WHEN NEW.event_id = '\(event)' BEGIN SELECT RAISE(ABORT, 'poison'); END"
+                ]
+            case .distributed:
+                [
+                    "CREATE FUNCTION poison() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''poison''; END' LANGUAGE plpgsql",
+                    """
+                    CREATE TRIGGER poison BEFORE INSERT ON event_hour FOR EACH ROW WHEN (NEW.event_id = '\(event)')
+                    EXECUTE FUNCTION poison()
+                    """,
+                ]
+            }
+        }
+
+        private static let antidote =
+            switch Shape.chosen {
+            case .together: ["DROP TRIGGER poison"]
+            case .distributed: ["DROP TRIGGER poison ON event_hour"]
+            }
+
+        private func change(_ program: RunningProgram, _ statements: [String]) async throws {
+            try await program.withDatabase("sales-analytics") { database in
+                try await database.write { tx in for statement in statements { try tx.execute(SQL(stringLiteral: statement)) } }
             }
         }
 

@@ -35,7 +35,8 @@ struct House {
         let network = roles.isPart ? NetworkTransport(settings.peers, logger: Logger(label: "peers")) : nil
         let transport = InProcessTransport(elsewhere: network)
         let hasServices = !roles.services.isEmpty
-        let rabbitMQ = hasServices ? settings.broker.map { RabbitMQBroker($0, logger: Logger(label: "broker")) } : nil
+        let rabbitMQ =
+            hasServices ? settings.broker.map { RabbitMQBroker($0, waits: settings.retryWaits, logger: Logger(label: "broker")) } : nil
         var databases: [Database] = []
         do {
             var hosts: [ServiceHost] = []
@@ -50,7 +51,7 @@ struct House {
                     let database = try Database.sqlite(name: "broker", path: settings.folder.broker)
                     databases.append(database)
                     try await database.migrate(EmbeddedBroker.migrations)
-                    broker = EmbeddedBroker(database: database)
+                    broker = EmbeddedBroker(database: database, waits: settings.retryWaits)
                 }
                 let secrets = try Secrets(folder: settings.secretsFolder)
                 for service in roles.services {

@@ -23,6 +23,8 @@ struct HouseSettings {
     let databaseServer: String?
     /// The RabbitMQ that carries messages: `broker.url`, such as `amqps://user:password@host/vhost`. Nil, the default, for the embedded broker.
     let broker: RabbitMQAddress?
+    /// How long a message that failed waits before each further try: `broker.retrySeconds`, 1, 10 and 60 by default.
+    let retryWaits: [TimeSpan]
     /// Where services run that do not run in this process: `peers.ticketManager` and so on, each a list of addresses such as
     /// `10.0.0.7:8102`.
     let peers: [ServiceName: [Instance]]
@@ -61,6 +63,10 @@ struct HouseSettings {
             throw Failure(
                 "TICKETFLOW_BROKER_URL is no address of a RabbitMQ.", next: "Say amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps:// for TLS."
             )
+        }
+        retryWaits = configuration.intArray(forKey: "broker.retrySeconds")?.map { .seconds(Int64($0)) } ?? RetryPolicy.waits
+        guard !retryWaits.isEmpty, retryWaits.allSatisfy({ (.seconds(1) ... .hours(24)).contains($0) }) else {
+            throw Failure("TICKETFLOW_BROKER_RETRY_SECONDS cannot be used.", next: "Say seconds from 1 to 86400, such as 1,10,60.")
         }
         peers = try HouseSettings.peers(configuration)
         stopNotice = configuration.int(forKey: "stop.noticeSeconds").map { .seconds(Int64(max(0, $0))) }
