@@ -139,18 +139,18 @@ import Values
         try await RabbitMQServer.with { server, host in
             let wrong = RabbitMQTests.broker(try server.address(host, password: "not-it"))
             let error = await #expect(throws: RabbitMQError.self) { try await wrong.publish([RabbitMQTests.message()]) }
-            guard case .denied(_, let reason)? = error else { throw RabbitMQServer.Failure(description: "not denied: \(error as Any)") }
+            guard case .denied(_, let reason)? = error else { throw ServerFailure("not denied: \(error as Any)") }
             #expect(reason.contains("ACCESS_REFUSED"))
             #expect(!"\(error as Any)".contains("not-it"))
             let nowhere = RabbitMQTests.broker(try server.address("nowhere"))
             let other = await #expect(throws: RabbitMQError.self) { try await nowhere.declare([]) }
-            guard case .denied(_, let reason)? = other else { throw RabbitMQServer.Failure(description: "not denied: \(other as Any)") }
+            guard case .denied(_, let reason)? = other else { throw ServerFailure("not denied: \(other as Any)") }
             #expect(reason.contains("nowhere"))
         }
-        let port = try RabbitMQServer.freePorts(1)[0]
+        let port = try Ports.free()
         let absent = RabbitMQTests.broker(try #require(RabbitMQAddress("amqp://someone:secret@127.0.0.1:\(port)/")))
         let error = await #expect(throws: RabbitMQError.self) { try await absent.publish([RabbitMQTests.message()]) }
-        guard case .unreachable(let address, _)? = error else { throw RabbitMQServer.Failure(description: "reached: \(error as Any)") }
+        guard case .unreachable(let address, _)? = error else { throw ServerFailure("reached: \(error as Any)") }
         #expect(address == "amqp://someone@127.0.0.1:\(port)")
     }
 
@@ -266,13 +266,13 @@ import Values
             await trusting.close()
             let distrusting = RabbitMQTests.broker(address)
             let error = await #expect(throws: RabbitMQError.self) { try await distrusting.declare([]) }
-            guard case .unreachable? = error else { throw RabbitMQServer.Failure(description: "trusted: \(error as Any)") }
+            guard case .unreachable? = error else { throw ServerFailure("trusted: \(error as Any)") }
             let other = try #require(
                 RabbitMQAddress("\(address)".replacing("tester@localhost", with: "tester:any@127.0.0.1")))
             let mistaken = await #expect(throws: RabbitMQError.self) {
                 try await RabbitMQTests.broker(other, caFile: server.caFile).declare([])
             }
-            guard case .unreachable? = mistaken else { throw RabbitMQServer.Failure(description: "trusted: \(mistaken as Any)") }
+            guard case .unreachable? = mistaken else { throw ServerFailure("trusted: \(mistaken as Any)") }
         }
     }
 

@@ -9,12 +9,15 @@ import Values
 /// Each engine on a real database of its own.
 enum Engine: String, CaseIterable, Sendable {
     case sqlite, postgres
+    /// PostgreSQL behind PgBouncer in transaction mode.
+    case pooledPostgres
 
     /// - Parameter body: is given the database, and where it is: its file or its schema.
     func withDatabase<Result>(_ body: (Storage::Database, String) async throws -> Result) async throws -> Result {
-        if case .postgres = self {
+        guard case .sqlite = self else {
             let schema = PostgreSQLTests.newSchema()
-            return try await PostgreSQLTests.withDatabase(schema: schema) { try await body($0, schema) }
+            let address: String? = self == .pooledPostgres ? try await PgBouncer.shared.value.connectionString : nil
+            return try await PostgreSQLTests.withDatabase(schema: schema, connectionString: address) { try await body($0, schema) }
         }
         let folder = NSTemporaryDirectory() + "ticketflow-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

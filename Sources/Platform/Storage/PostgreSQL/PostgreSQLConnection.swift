@@ -7,6 +7,9 @@ import Values
 ///
 /// `BEGIN` goes with the first statement, what was queued with the next one that is waited for or with `COMMIT`.
 ///
+/// Behind PgBouncer in transaction mode there is no session: each transaction may have another one. That is noticed here. Nothing is
+/// left in the session then: statements are prepared anew each time, and each transaction sets its schema and time limits first.
+///
 /// Used by one thread at a time: that of the engine which has taken it.
 final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     /// What was sent and is not answered yet, in its order.
@@ -46,7 +49,10 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private let canceller: NIOThreadPool
 
     private var link: PostgreSQLLink?
+    private var isSessionless = false
     private var statements: [StatementKey: PreparedStatement] = [:]
+    /// What the names of its statements begin with: unlike those of all others that a shared session may have.
+    private let name = "s\(UInt64.random(in: 0...UInt64.max))"
     private var namesGiven = 0
     private var commands: [Command] = []
 
@@ -121,6 +127,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
             cancellation = nil
         }
         guard let link else { return }
+        if failure?.isOfAnotherSession == true { isSessionless = true }
         if failure?.isOfSession == true { return drop() }
         if let cancellation, !cancellation.hasEnded(before: .now + PostgreSQLConnection.grace) { return drop() }
         guard phase != .idle else { return }
@@ -229,26 +236,22 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         guard phase == .idle else { return }
         if link == nil {
             link = try connect()
-            if !settings.isSessionless { try checkSession() }
+            try checkSession()
         }
         try send(isReadOnly ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
         phase = .begun
-        guard settings.isSessionless else { return }
-        let session = PostgreSQLServers.session(schema, settings).map { name, value -> SQL in "set_config(\(name), \(value), true)" }
+        guard isSessionless else { return }
+        let session = servers.session.map { name, value -> SQL in "set_config(\(name), \(value), true)" }
         _ = try sendPrepared("SELECT \(SQL.joined(session, by: ", "))")
     }
 
-    /// Rather no work than tables in another schema: what pools connections may have left out what the session was to be told.
+    /// Whether there is a session, for what pools connections may have left out what it was to be told.
     private func checkSession() throws {
-        _ = try sendPrepared("SELECT current_setting('search_path') AS path")
+        guard !isSessionless else { return }
+        try send("SELECT current_setting('search_path') AS path")
         var path: String?
         try exchange { result in path = try result.rows(result.columns).first?["path"] }
-        guard path == schema else {
-            drop()
-            throw PostgreSQLFailure.unreachable(
-                "the session does not have the schema \(schema); behind PgBouncer in transaction mode the settings must say that there is no session"
-            )
-        }
+        isSessionless = path != schema
     }
 
     private func openLink() throws -> PostgreSQLLink {
@@ -266,7 +269,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         let link = try openLink()
         let values = PostgreSQLValues(sql.values)
         let key = StatementKey(text: sql.postgreSQLText(isReadOnly: isReadOnly), types: values.types)
-        if settings.isSessionless {
+        if isSessionless {
             try link.run(text: key.text, values)
         } else {
             try link.run(try statement(key, values, on: link), values)
@@ -283,7 +286,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         }
         // A name is never given twice: where a pipeline fails it is not known which of its preparations the server has kept.
         namesGiven += 1
-        let name = "s\(namesGiven)"
+        let name = "\(name)_\(namesGiven)"
         try link.prepare(name, key.text, values)
         commands.append(.preparation(key))
         statements[key] = PreparedStatement(name: name)
@@ -355,10 +358,15 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         var known: [String] = []
         while true {
             var reasons: [String] = []
-            for parameters in servers.parameters {
+            for parameters in servers.parameters(isSessionless: isSessionless) {
                 do {
                     return try PostgreSQLLink(parameters, until: min(limit, .now + settings.connectTimeLimit))
-                } catch PostgreSQLFailure.unreachable(let reason) {
+                } catch let failure as PostgreSQLFailure {
+                    if failure.isOfPooler, !isSessionless {
+                        isSessionless = true
+                        return try connect()
+                    }
+                    guard case .unreachable(let reason) = failure else { throw failure }
                     reasons.append(reason)
                 }
             }
