@@ -9,21 +9,23 @@ import Values
 
 /// What only a server on the other side of a network does: it ends, it blocks, it refuses.
 @Suite struct RabbitMQTests {
-    private static let queue = QueueDeclaration(name: "q.test", patterns: ["things.#"])
-    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    static let queue = QueueDeclaration(name: "q.test", patterns: ["things.#"])
+    static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    private static func message(_ name: String = SomethingHappened.name, json: String = "{}") -> Message {
+    static func message(_ name: String = SomethingHappened.name, json: String = "{}") -> Message {
         Message(id: MessageID(), name: name, json: json)
     }
 
-    private static func broker(
-        _ address: RabbitMQAddress, caFile: String = RabbitMQBroker.systemAuthorities, publishLimit: TimeSpan = .seconds(30)
+    static func broker(
+        _ address: RabbitMQAddress, caFile: String = RabbitMQBroker.systemAuthorities, publishLimit: TimeSpan = .seconds(30),
+        heartbeat: TimeSpan = .seconds(15)
     ) -> RabbitMQBroker {
-        RabbitMQBroker(address, caFile: caFile, waits: [.milliseconds(1)], publishLimit: publishLimit, logger: logger)
+        RabbitMQBroker(
+            address, caFile: caFile, waits: [.milliseconds(1)], publishLimit: publishLimit, heartbeat: heartbeat, logger: logger)
     }
 
     /// Handles what is in the queue, and writes it down.
-    private static func consumer(of broker: RabbitMQBroker, _ journal: Journal) -> Task<Void, any Error> {
+    static func consumer(of broker: RabbitMQBroker, _ journal: Journal) -> Task<Void, any Error> {
         Task {
             try await broker.consume(queue.name, concurrency: 8) { message in
                 journal.add(message.id)
@@ -41,40 +43,22 @@ import Values
             let journal = Journal()
             let consumer = RabbitMQTests.consumer(of: broker, journal)
             defer { consumer.cancel() }
-            let confirmed = Journal()
-            let failures = Journal()
-            let publishers = (0..<4).map { _ in
-                Task {
-                    while !Task.isCancelled {
-                        let messages = (0..<20).map { _ in RabbitMQTests.message() }
-                        do {
-                            try await broker.publish(messages)
-                            for message in messages { confirmed.add(message.id) }
-                        } catch {
-                            failures.add(MessageID())
-                            try? await Task.sleep(for: .milliseconds(20))
-                        }
-                    }
-                }
-            }
-            defer { publishers.forEach { $0.cancel() } }
+            let publishers = Publishers(broker)
+            defer { publishers.cancel() }
             for _ in 0..<2 {
-                let before = confirmed.count
-                try await eventually("much is confirmed") { confirmed.count > before + 1_000 }
+                let before = publishers.confirmed.count
+                try await eventually("much is confirmed") { publishers.confirmed.count > before + 1_000 }
                 try await server.kill()
-                let failed = failures.count
-                try await eventually("publishing fails") { failures.count > failed }
+                let failed = publishers.failures
+                try await eventually("publishing fails") { publishers.failures > failed }
                 await #expect(throws: RabbitMQError.self) { try await broker.check() }
                 try await server.start()
             }
-            let before = confirmed.count
-            try await eventually("publishing goes on") { confirmed.count > before }
+            let before = publishers.confirmed.count
+            try await eventually("publishing goes on") { publishers.confirmed.count > before }
             try await broker.check()
-            for publisher in publishers {
-                publisher.cancel()
-                await publisher.value
-            }
-            let all = confirmed.all
+            await publishers.stop()
+            let all = publishers.confirmed.all
             try await eventually("all that was confirmed is handled") { all.isSubset(of: journal.all) }
             await broker.close()
         }
@@ -97,6 +81,11 @@ import Values
             #expect(ContinuousClock.now - started < limit.duration + .seconds(3))
             let state = await #expect(throws: RabbitMQError.self) { try await broker.check() }
             #expect(state == error)
+            // Who has more time waits.
+            let patient = RabbitMQTests.broker(try server.address(host))
+            let late = RabbitMQTests.message()
+            let waiting = Task { try await patient.publish([late]) }
+            defer { waiting.cancel() }
             // Consumers go on meanwhile.
             let journal = Journal()
             let consumer = RabbitMQTests.consumer(of: broker, journal)
@@ -104,8 +93,10 @@ import Values
             try await eventually("the first is handled") { journal.times(first.id) == 1 }
             try await server.control("set_vm_memory_high_watermark", "0.4")
             try await eventually("it takes messages") { (try? await broker.check()) != nil }
+            try await waiting.value
             try await broker.publish(big)
-            try await eventually("all are handled") { journal.all.isSuperset(of: big.map(\.id)) }
+            try await eventually("all are handled") { journal.all.isSuperset(of: big.map(\.id) + [late.id]) }
+            await patient.close()
             await broker.close()
         }
     }
