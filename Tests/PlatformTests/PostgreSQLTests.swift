@@ -295,7 +295,7 @@ import Values
             // Not in doubt either: of a transaction that only writes, and has heard nothing from the server.
             try await server.crash()
             try await server.start()
-            try await database.write { tx in try tx.queue("UPDATE counter SET value = value + 1 WHERE id = 1") }
+            try await database.write { tx in _ = try tx.queue("UPDATE counter SET value = value + 1 WHERE id = 1") }
             #expect(try await PostgreSQLTests.value(database) == 5)
         }
     }
@@ -470,6 +470,29 @@ import Values
             #expect(try await database.write(1, lane: "b", by: coalescer) == 1)
             release.signal()
             #expect(try await first.value == 1)
+        }
+    }
+
+    @Test func `what needs no answer yet costs no round trip, and neither does the clock`() async throws {
+        let server = try await PostgreSQLServer.shared.value
+        let network = try FragileNetwork(to: server.port)
+        let settings = PostgreSQLTests.settings { $0.writers = 1 }
+        try await PostgreSQLTests.withDatabase(settings: settings, connectionString: server.connectionString(port: network.port)) {
+            database in
+            try await database.migrate([PostgreSQLTests.counter])
+            let work: @Sendable (Transaction) throws -> Int = { tx in
+                let (first, second) = (try tx.ask("SELECT value FROM counter WHERE id = 1"), try tx.ask("SELECT 1 AS value"))
+                let sum = try first.get()[0]["value"] as Int + second.get()[0]["value"]
+                let now = try tx.now
+                try tx.queue("UPDATE counter SET value = \(sum) WHERE id = 1")
+                try tx.queue("UPDATE counter SET value = \(now.microseconds) WHERE id = 2")
+                return sum
+            }
+            _ = try await database.write(work)
+            let before = network.questions
+            #expect(try await database.write(work) == 2)
+            // What is asked, with `BEGIN`; then what is written, with `COMMIT`.
+            #expect(network.questions - before == 2)
         }
     }
 

@@ -274,6 +274,44 @@ enum Engine: String, CaseIterable, Sendable {
     }
 
     @Test(arguments: Engine.allCases)
+    func `what is asked before it is needed is answered in its order`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            let found = try await database.write { tx in
+                let count: SQL = "SELECT COUNT(*) AS n FROM item"
+                let none = try tx.ask(count)
+                let made = try tx.queue("INSERT INTO item (id, name) VALUES (1, 'x'), (2, 'x')")
+                let both = try tx.ask(count)
+                let changed = try tx.queue("UPDATE item SET name = 'y' WHERE id = 2")
+                let one: Int = try tx.row("SELECT COUNT(*) AS n FROM item WHERE name = 'y'")!["n"]
+                return [try both.get()[0]["n"], try made.get(), try none.get()[0]["n"], try changed.get(), one]
+            }
+            #expect(found == [2, 2, 0, 1, 1])
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `the clock goes on within a transaction, and from one to the next`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            var last = Instant.now - .seconds(60)
+            for _ in 0..<20 {
+                let shown = try await database.write { tx in
+                    var shown = [try tx.now]
+                    _ = try tx.rows("SELECT id FROM item")
+                    while shown.count < 10 || shown.last == shown.first { shown.append(try tx.now) }
+                    return shown
+                }
+                #expect(shown == shown.sorted())
+                #expect(shown[0] >= last)
+                last = shown[shown.count - 1]
+            }
+            let read = try await database.read { tx in try tx.now }
+            #expect(read >= last && read < .now + .seconds(60))
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
     func `a read cannot write`(engine: Engine) async throws {
         try await engine.withDatabase { database, _ in
             try await database.migrate([StorageTests.items])

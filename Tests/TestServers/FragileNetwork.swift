@@ -10,6 +10,7 @@ package final class FragileNetwork: Sendable {
         var isToReset = false
         var isOver = false
         var connections = 0
+        var questions = 0
     }
 
     /// Where its clients connect.
@@ -45,12 +46,20 @@ package final class FragileNetwork: Sendable {
     /// How many connections go through it.
     package var connections: Int { carrier.state.withLock { $0.connections } }
 
-    /// Both directions of a connection.
+    /// How often a client has said something to a server that was silent or had answered: how many round trips there were.
+    package var questions: Int { carrier.state.withLock { $0.questions } }
+
+    /// Both directions of a connection, from the client and from the server.
     private struct Pipe {
-        var ends: [Int32]
+        let ends: [Int32]
         /// What has come from each end and is to go to the other one.
         var waiting: [[UInt8]] = [[], []]
         var hasEnded = [false, false]
+        private var isAsking = false
+
+        init(client: Int32, server: Int32) {
+            ends = [client, server]
+        }
 
         var isOver: Bool { zip(hasEnded, waiting).contains { $0 && $1.isEmpty } }
 
@@ -58,20 +67,27 @@ package final class FragileNetwork: Sendable {
             (waiting[end].isEmpty && !hasEnded[end] ? POLLIN : 0) | (waiting[1 - end].isEmpty ? 0 : POLLOUT)
         }
 
-        mutating func carry(from end: Int) {
+        /// Says whether it was a question.
+        mutating func carry(from end: Int) -> Bool {
+            var isQuestion = false
             if waiting[end].isEmpty, !hasEnded[end] {
                 var bytes = [UInt8](repeating: 0, count: 65_536)
                 let count = recv(ends[end], &bytes, bytes.count, Int32(MSG_DONTWAIT))
-                if count > 0 { waiting[end] = Array(bytes.prefix(count)) }
+                if count > 0 {
+                    waiting[end] = Array(bytes.prefix(count))
+                    isQuestion = end == 0 && !isAsking
+                    isAsking = end == 0
+                }
                 if count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR) { hasEnded[end] = true }
             }
-            guard !waiting[end].isEmpty else { return }
+            guard !waiting[end].isEmpty else { return isQuestion }
             let count = send(ends[1 - end], waiting[end], waiting[end].count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
             if count > 0 { waiting[end].removeFirst(count) }
             if count < 0, errno != EAGAIN, errno != EINTR {
                 waiting[end] = []
                 hasEnded[end] = true
             }
+            return isQuestion
         }
 
         func close() {
@@ -132,7 +148,8 @@ package final class FragileNetwork: Sendable {
                 guard !state.withLock({ $0.isSwallowing || $0.isToReset || $0.isOver }) else { continue }
                 if let pipe = accept() { pipes.append(pipe) }
                 for index in pipes.indices {
-                    for end in 0...1 { pipes[index].carry(from: end) }
+                    if pipes[index].carry(from: 0) { state.withLock { $0.questions += 1 } }
+                    _ = pipes[index].carry(from: 1)
                 }
                 for pipe in pipes where pipe.isOver { pipe.close() }
                 pipes.removeAll(where: \.isOver)
@@ -163,7 +180,7 @@ package final class FragileNetwork: Sendable {
             let client = Glibc.accept(listener, nil, nil)
             guard client >= 0 else { return nil }
             _ = fcntl(client, F_SETFD, FD_CLOEXEC)
-            let pipe = Pipe(ends: [client, socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)])
+            let pipe = Pipe(client: client, server: socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0))
             var address = Ports.loopback(port: server)
             let isConnected = withUnsafePointer(to: &address) { pointer in
                 pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in

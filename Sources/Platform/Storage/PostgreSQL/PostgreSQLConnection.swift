@@ -14,7 +14,8 @@ import Values
 final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     /// What was sent and is not answered yet, in its order.
     private enum Command {
-        case statement
+        /// With what takes its answer.
+        case statement((borrowing PostgreSQLResult) throws -> Void)
         /// A statement's preparation, under the key that it is kept by.
         case preparation(StatementKey)
         case sync
@@ -28,6 +29,11 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private struct PreparedStatement {
         let name: String
         var columns: Row.Columns?
+    }
+
+    /// What a statement has said, once it has.
+    private final class Said<Value> {
+        var value: Value?
     }
 
     private enum Phase {
@@ -59,6 +65,8 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private var phase = Phase.idle
     private var isReadOnly = false
     private var isAnswered = false
+    /// What the server's clock showed at a moment of this process's.
+    private var clock: (shown: Instant, at: ContinuousClock.Instant)?
     private var isUnlimited = false
     private var deadline: Instant?
     private var tellLate: () -> Void = {}
@@ -86,6 +94,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         phase = .idle
         self.isReadOnly = isReadOnly
         isAnswered = false
+        clock = nil
         isUnlimited = false
         self.deadline = deadline
         self.tellLate = tellLate
@@ -100,13 +109,13 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         try attempt {
             guard phase == .begun else { return }
             // A connection that went away while it was idle is noticed before anything is in doubt.
-            if !isAnswered { try exchange { _ in } }
+            if !isAnswered { try exchange() }
             // What was to be cancelled, and went well before, is not risked to be cancelled now.
             guard cancellation == nil else { throw PostgreSQLFailure.expired }
-            try send("COMMIT")
-            phase = .committing
             var command = ""
-            try exchange { result in command = result.command }
+            try send("COMMIT") { result in command = result.command }
+            phase = .committing
+            try exchange()
             guard command == "COMMIT" else { throw PostgreSQLFailure.refused(state: "25P02", message: "the transaction was rolled back") }
         }
         phase = .idle
@@ -150,43 +159,63 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     // MARK: Statements
 
     func execute(_ sql: SQL) throws -> Int {
-        try perform {
-            _ = try sendPrepared(sql)
-            var changes = 0
-            try exchange { result in changes = result.changes }
-            return changes
-        }
-    }
-
-    func queue(_ sql: SQL) throws {
-        try perform { _ = try sendPrepared(sql) }
+        try queue(sql).get()
     }
 
     func rows(_ sql: SQL) throws -> [Row] {
-        try perform {
-            let key = try sendPrepared(sql)
-            var rows: [Row] = []
-            try exchange { result in
+        try ask(sql).get()
+    }
+
+    func queue(_ sql: SQL) throws -> Answer<Int> {
+        try answer { said in
+            try sendPrepared(sql) { _, result in said.value = result.changes }
+        }
+    }
+
+    func ask(_ sql: SQL) throws -> Answer<[Row]> {
+        try answer { said in
+            try sendPrepared(sql) { [self] key, result in
                 let columns = statements[key]?.columns ?? result.columns
                 statements[key]?.columns = columns
-                rows = try result.rows(columns)
+                said.value = try result.rows(columns)
             }
-            return rows
+        }
+    }
+
+    private func answer<Value>(_ send: (Said<Value>) throws -> Void) throws -> Answer<Value> {
+        let said = Said<Value>()
+        try perform { try send(said) }
+        return Answer { [self] in
+            if said.value == nil { try perform { try exchange() } }
+            guard let value = said.value else { throw StorageError.closed }
+            return value
         }
     }
 
     func define(_ statement: String) throws {
         try perform {
             try send(Migration.postgreSQLText(statement))
-            try exchange { _ in }
+            try exchange()
         }
     }
 
     func now() throws -> Instant {
-        guard let row = try rows("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now").first else {
-            throw StorageError.unexpectedValue(column: "now", expected: "the time")
+        if clock == nil {
+            try perform {
+                if isReadOnly { try askClock() }
+                try exchange()
+            }
         }
-        return try row["now"]
+        guard let clock else { throw StorageError.closed }
+        return clock.shown + TimeSpan(microseconds: Int64((ContinuousClock.now - clock.at) / .microseconds(1)))
+    }
+
+    /// The last thing that the first exchange of a write asks, so that a wait for locks before it is over. Few reads want to know.
+    private func askClock() throws {
+        try sendPrepared("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now") { [self] _, result in
+            guard let row = try result.rows(result.columns).first else { return }
+            clock = (try row["now"], .now)
+        }
     }
 
     func onCommit(_ action: @escaping @Sendable () -> Void) {
@@ -242,15 +271,15 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         phase = .begun
         guard isSessionless else { return }
         let session = servers.session.map { name, value -> SQL in "set_config(\(name), \(value), true)" }
-        _ = try sendPrepared("SELECT \(SQL.joined(session, by: ", "))")
+        try sendPrepared("SELECT \(SQL.joined(session, by: ", "))")
     }
 
     /// Whether there is a session, for what pools connections may have left out what it was to be told.
     private func checkSession() throws {
         guard !isSessionless else { return }
-        try send("SELECT current_setting('search_path') AS path")
         var path: String?
-        try exchange { result in path = try result.rows(result.columns).first?["path"] }
+        try send("SELECT current_setting('search_path') AS path") { result in path = try result.rows(result.columns).first?["path"] }
+        try exchange()
         isSessionless = path != schema
     }
 
@@ -259,13 +288,15 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         return link
     }
 
-    private func send(_ text: String) throws {
+    private func send(_ text: String, _ take: @escaping (borrowing PostgreSQLResult) throws -> Void = { _ in }) throws {
         try openLink().run(text: text, PostgreSQLValues([]))
-        commands.append(.statement)
+        commands.append(.statement(take))
     }
 
     /// Sends a statement, prepared before where the session keeps that.
-    private func sendPrepared(_ sql: SQL) throws -> StatementKey {
+    private func sendPrepared(
+        _ sql: SQL, _ take: @escaping (StatementKey, borrowing PostgreSQLResult) throws -> Void = { _, _ in }
+    ) throws {
         let link = try openLink()
         let values = PostgreSQLValues(sql.values)
         let key = StatementKey(text: sql.postgreSQLText(isReadOnly: isReadOnly), types: values.types)
@@ -274,8 +305,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         } else {
             try link.run(try statement(key, values, on: link), values)
         }
-        commands.append(.statement)
-        return key
+        commands.append(.statement { result in try take(key, result) })
     }
 
     private func statement(_ key: StatementKey, _ values: PostgreSQLValues, on link: PostgreSQLLink) throws -> String {
@@ -293,8 +323,9 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         return name
     }
 
-    /// Waits for the answers to all that was sent. `read` gets that to the last statement.
-    private func exchange(_ read: (borrowing PostgreSQLResult) throws -> Void) throws {
+    /// Waits for the answers to all that was sent.
+    private func exchange() throws {
+        if phase == .begun, !isReadOnly, clock == nil { try askClock() }
         try openLink().sync()
         commands.append(.sync)
         limit = isUnlimited ? nil : .now + settings.statementTimeLimit + PostgreSQLConnection.grace
@@ -305,10 +336,10 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
                 _ = try next()
             } else {
                 while let result = try next() {
-                    switch result.status {
-                    case PGRES_TUPLES_OK, PGRES_COMMAND_OK:
-                        guard commands.count == 2 else { continue }
-                        do { try read(result) } catch { unreadable = error }
+                    switch (result.status, command) {
+                    case (PGRES_TUPLES_OK, .statement(let take)), (PGRES_COMMAND_OK, .statement(let take)):
+                        do { try take(result) } catch { unreadable = unreadable ?? error }
+                    case (PGRES_COMMAND_OK, _): break
                     default:
                         if case .preparation(let key) = command { statements[key] = nil }
                         // What follows a refused command is skipped, and says so.
