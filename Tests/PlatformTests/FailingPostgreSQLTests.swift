@@ -110,6 +110,36 @@ import Values
         }
     }
 
+    @Test func `a server that does not even answer to a cancellation keeps none from being cancelled on the next one`() async throws {
+        let server = try await PostgreSQLServer.shared.value
+        let network = try FragileNetwork(to: server.port)
+        let schema = PostgreSQLTests.newSchema()
+        let settings = PostgreSQLTests.settings {
+            $0.writers = 1
+            $0.connectTimeLimit = .milliseconds(500)
+            // Nothing else ends it.
+            $0.statementTimeLimit = .minutes(10)
+        }
+        let sleep: @Sendable (Transaction) throws -> Void = { tx in _ = try tx.rows("SELECT 1 FROM (SELECT pg_sleep(300)) AS slept") }
+        let both = server.connectionString().replacing("127.0.0.1", with: "127.0.0.1,127.0.0.1")
+            .replacing("port=", with: "port=\(network.port),")
+        try await PostgreSQLTests.withDatabase { direct in
+            try await PostgreSQLTests.withDatabase(schema: schema, settings: settings, connectionString: both) { database in
+                _ = try await database.write { tx in try tx.rows("SELECT 1 AS one") }
+                #expect(network.connections == 1)
+                network.swallow()
+                for isAsleep in [false, true] {
+                    await #expect(throws: StorageError.self) {
+                        try await Deadline.$current.withValue(.now + .seconds(isAsleep ? 5 : 1)) { try await database.write(sleep) }
+                    }
+                }
+                try await eventually("nothing sleeps any more") {
+                    try await PostgreSQLTests.sessions(direct, of: schema, "query LIKE '%pg_sleep%' AND state = 'active'") == 0
+                }
+            }
+        }
+    }
+
     @Test func `connections that break again and again lose nothing`() async throws {
         let server = try await PostgreSQLServer.shared.value
         let network = try FragileNetwork(to: server.port)

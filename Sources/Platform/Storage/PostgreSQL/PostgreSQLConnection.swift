@@ -52,9 +52,10 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private let servers: PostgreSQLServers
     private let schema: String
     private let settings: PostgreSQLSettings
-    private let canceller: NIOThreadPool
 
     private var link: PostgreSQLLink?
+    /// Made when it is first needed.
+    private var canceller: NIOThreadPool?
     private var isSessionless = false
     private var statements: [StatementKey: PreparedStatement] = [:]
     /// What the names of its statements begin with: unlike those of all others that a shared session may have.
@@ -78,11 +79,14 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     /// The first thing that went wrong in this transaction: nothing goes right after it.
     private(set) var failure: PostgreSQLFailure?
 
-    init(servers: PostgreSQLServers, schema: String, settings: PostgreSQLSettings, canceller: NIOThreadPool) {
+    init(servers: PostgreSQLServers, schema: String, settings: PostgreSQLSettings) {
         self.servers = servers
         self.schema = schema
         self.settings = settings
-        self.canceller = canceller
+    }
+
+    deinit {
+        canceller?.shutdownGracefully { _ in }
     }
 
     // MARK: A transaction
@@ -151,6 +155,9 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     }
 
     private func drop() {
+        // A server that does not answer may hold up the canceller for ever: the next server has another one.
+        canceller?.shutdownGracefully { _ in }
+        canceller = nil
         link = nil
         statements = [:]
         commands = []
@@ -368,7 +375,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
             if isLate {
                 tellLate()
                 if phase != .committing {
-                    cancellation = link.cancel(on: canceller)
+                    cancellation = link.cancel(on: startedCanceller())
                     limit = .now + PostgreSQLConnection.grace
                 }
             }
@@ -378,6 +385,14 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         } catch is PostgreSQLLink.TimeIsOver {
             throw PostgreSQLFailure.lost("the server did not answer in time")
         }
+    }
+
+    private func startedCanceller() -> NIOThreadPool {
+        if let canceller { return canceller }
+        let new = NIOThreadPool(numberOfThreads: 1)
+        new.start()
+        canceller = new
+        return new
     }
 
     // MARK: Connecting

@@ -28,8 +28,7 @@ struct PostgreSQLServers: Sendable {
         }
         common["client_encoding"] = "UTF8"
         common["fallback_application_name"] = schema
-        // A service writes, and so has no use for a standby.
-        if common["target_session_attrs"] == nil { common["target_session_attrs"] = "read-write" }
+        common.merge(PostgreSQLServers.defaults) { own, _ in own }
         let hosts = PostgreSQLServers.list(common["host"])
         let addresses = PostgreSQLServers.list(common["hostaddr"])
         let ports = PostgreSQLServers.list(common["port"])
@@ -56,6 +55,14 @@ struct PostgreSQLServers: Sendable {
             return one
         }
     }
+
+    /// What the connection string may say otherwise.
+    private static let defaults = [
+        // A service writes, and so has no use for a standby.
+        "target_session_attrs": "read-write",
+        // Of a host that is gone without a word the system would tell after two hours; a commit waits for that.
+        "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3", "tcp_user_timeout": "10000",
+    ]
 
     private static func isPlain(_ name: String) -> Bool {
         (1...63).contains(name.utf8.count)
