@@ -32,7 +32,7 @@ import Values
             for (number, answer) in answers where number != 3 { _ = try answer.get() }
             let refusal = try #require(answers[3])
             #expect { try refusal.get() } throws: { ($0 as? Problem)?.code == "request-in-progress" }
-            let known = try await database.read { tx in try Idempotency.made(under: (0..<100).map { key("\($0)") }, in: tx) }
+            let known = try await database.read { tx in try Idempotency.made(under: (0..<100).map { key("\($0)") }, in: tx).get() }
             #expect(known.count == 100)
             #expect(try known[key("3").identity]?.id(for: key("3")) == "by another")
         }
@@ -56,7 +56,7 @@ import Values
                 }
             }
             try await Idempotency.forgetOld(in: database)
-            let known = try await database.read { tx in try Idempotency.made(under: all, in: tx) }
+            let known = try await database.read { tx in try Idempotency.made(under: all, in: tx).get() }
             #expect(Set(known.keys) == Set(all[old.upperBound...].map(\.identity)))
         }
     }

@@ -9,21 +9,23 @@ import Values
 
 /// What only a server on the other side of a network does: it ends, it blocks, it refuses.
 @Suite struct RabbitMQTests {
-    private static let queue = QueueDeclaration(name: "q.test", patterns: ["things.#"])
-    private static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    static let queue = QueueDeclaration(name: "q.test", patterns: ["things.#"])
+    static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    private static func message(_ name: String = SomethingHappened.name, json: String = "{}") -> Message {
+    static func message(_ name: String = SomethingHappened.name, json: String = "{}") -> Message {
         Message(id: MessageID(), name: name, json: json)
     }
 
-    private static func broker(
-        _ address: RabbitMQAddress, caFile: String = RabbitMQBroker.systemAuthorities, publishLimit: TimeSpan = .seconds(30)
+    static func broker(
+        _ address: RabbitMQAddress, caFile: String = RabbitMQBroker.systemAuthorities, publishLimit: TimeSpan = .seconds(30),
+        heartbeat: TimeSpan = .seconds(15)
     ) -> RabbitMQBroker {
-        RabbitMQBroker(address, caFile: caFile, waits: [.milliseconds(1)], publishLimit: publishLimit, logger: logger)
+        RabbitMQBroker(
+            address, caFile: caFile, waits: [.milliseconds(1)], publishLimit: publishLimit, heartbeat: heartbeat, logger: logger)
     }
 
     /// Handles what is in the queue, and writes it down.
-    private static func consumer(of broker: RabbitMQBroker, _ journal: Journal) -> Task<Void, any Error> {
+    static func consumer(of broker: RabbitMQBroker, _ journal: Journal) -> Task<Void, any Error> {
         Task {
             try await broker.consume(queue.name, concurrency: 8) { message in
                 journal.add(message.id)
@@ -41,40 +43,22 @@ import Values
             let journal = Journal()
             let consumer = RabbitMQTests.consumer(of: broker, journal)
             defer { consumer.cancel() }
-            let confirmed = Journal()
-            let failures = Journal()
-            let publishers = (0..<4).map { _ in
-                Task {
-                    while !Task.isCancelled {
-                        let messages = (0..<20).map { _ in RabbitMQTests.message() }
-                        do {
-                            try await broker.publish(messages)
-                            for message in messages { confirmed.add(message.id) }
-                        } catch {
-                            failures.add(MessageID())
-                            try? await Task.sleep(for: .milliseconds(20))
-                        }
-                    }
-                }
-            }
-            defer { publishers.forEach { $0.cancel() } }
+            let publishers = Publishers(broker)
+            defer { publishers.cancel() }
             for _ in 0..<2 {
-                let before = confirmed.count
-                try await eventually("much is confirmed") { confirmed.count > before + 1_000 }
+                let before = publishers.confirmed.count
+                try await eventually("much is confirmed") { publishers.confirmed.count > before + 1_000 }
                 try await server.kill()
-                let failed = failures.count
-                try await eventually("publishing fails") { failures.count > failed }
+                let failed = publishers.failures
+                try await eventually("publishing fails") { publishers.failures > failed }
                 await #expect(throws: RabbitMQError.self) { try await broker.check() }
                 try await server.start()
             }
-            let before = confirmed.count
-            try await eventually("publishing goes on") { confirmed.count > before }
+            let before = publishers.confirmed.count
+            try await eventually("publishing goes on") { publishers.confirmed.count > before }
             try await broker.check()
-            for publisher in publishers {
-                publisher.cancel()
-                await publisher.value
-            }
-            let all = confirmed.all
+            await publishers.stop()
+            let all = publishers.confirmed.all
             try await eventually("all that was confirmed is handled") { all.isSubset(of: journal.all) }
             await broker.close()
         }
@@ -97,6 +81,11 @@ import Values
             #expect(ContinuousClock.now - started < limit.duration + .seconds(3))
             let state = await #expect(throws: RabbitMQError.self) { try await broker.check() }
             #expect(state == error)
+            // Who has more time waits.
+            let patient = RabbitMQTests.broker(try server.address(host))
+            let late = RabbitMQTests.message()
+            let waiting = Task { try await patient.publish([late]) }
+            defer { waiting.cancel() }
             // Consumers go on meanwhile.
             let journal = Journal()
             let consumer = RabbitMQTests.consumer(of: broker, journal)
@@ -104,8 +93,10 @@ import Values
             try await eventually("the first is handled") { journal.times(first.id) == 1 }
             try await server.control("set_vm_memory_high_watermark", "0.4")
             try await eventually("it takes messages") { (try? await broker.check()) != nil }
+            try await waiting.value
             try await broker.publish(big)
-            try await eventually("all are handled") { journal.all.isSuperset(of: big.map(\.id)) }
+            try await eventually("all are handled") { journal.all.isSuperset(of: big.map(\.id) + [late.id]) }
+            await patient.close()
             await broker.close()
         }
     }
@@ -139,18 +130,18 @@ import Values
         try await RabbitMQServer.with { server, host in
             let wrong = RabbitMQTests.broker(try server.address(host, password: "not-it"))
             let error = await #expect(throws: RabbitMQError.self) { try await wrong.publish([RabbitMQTests.message()]) }
-            guard case .denied(_, let reason)? = error else { throw RabbitMQServer.Failure(description: "not denied: \(error as Any)") }
+            guard case .denied(_, let reason)? = error else { throw ServerFailure("not denied: \(error as Any)") }
             #expect(reason.contains("ACCESS_REFUSED"))
             #expect(!"\(error as Any)".contains("not-it"))
             let nowhere = RabbitMQTests.broker(try server.address("nowhere"))
             let other = await #expect(throws: RabbitMQError.self) { try await nowhere.declare([]) }
-            guard case .denied(_, let reason)? = other else { throw RabbitMQServer.Failure(description: "not denied: \(other as Any)") }
+            guard case .denied(_, let reason)? = other else { throw ServerFailure("not denied: \(other as Any)") }
             #expect(reason.contains("nowhere"))
         }
-        let port = try RabbitMQServer.freePorts(1)[0]
+        let port = try Ports.free()
         let absent = RabbitMQTests.broker(try #require(RabbitMQAddress("amqp://someone:secret@127.0.0.1:\(port)/")))
         let error = await #expect(throws: RabbitMQError.self) { try await absent.publish([RabbitMQTests.message()]) }
-        guard case .unreachable(let address, _)? = error else { throw RabbitMQServer.Failure(description: "reached: \(error as Any)") }
+        guard case .unreachable(let address, _)? = error else { throw ServerFailure("reached: \(error as Any)") }
         #expect(address == "amqp://someone@127.0.0.1:\(port)")
     }
 
@@ -266,13 +257,13 @@ import Values
             await trusting.close()
             let distrusting = RabbitMQTests.broker(address)
             let error = await #expect(throws: RabbitMQError.self) { try await distrusting.declare([]) }
-            guard case .unreachable? = error else { throw RabbitMQServer.Failure(description: "trusted: \(error as Any)") }
+            guard case .unreachable? = error else { throw ServerFailure("trusted: \(error as Any)") }
             let other = try #require(
                 RabbitMQAddress("\(address)".replacing("tester@localhost", with: "tester:any@127.0.0.1")))
             let mistaken = await #expect(throws: RabbitMQError.self) {
                 try await RabbitMQTests.broker(other, caFile: server.caFile).declare([])
             }
-            guard case .unreachable? = mistaken else { throw RabbitMQServer.Failure(description: "trusted: \(mistaken as Any)") }
+            guard case .unreachable? = mistaken else { throw ServerFailure("trusted: \(mistaken as Any)") }
         }
     }
 

@@ -9,12 +9,15 @@ import Values
 /// Each engine on a real database of its own.
 enum Engine: String, CaseIterable, Sendable {
     case sqlite, postgres
+    /// PostgreSQL behind PgBouncer in transaction mode.
+    case pooledPostgres
 
     /// - Parameter body: is given the database, and where it is: its file or its schema.
     func withDatabase<Result>(_ body: (Storage::Database, String) async throws -> Result) async throws -> Result {
-        if case .postgres = self {
+        guard case .sqlite = self else {
             let schema = PostgreSQLTests.newSchema()
-            return try await PostgreSQLTests.withDatabase(schema: schema) { try await body($0, schema) }
+            let address: String? = self == .pooledPostgres ? try await PgBouncer.shared.value.connectionString : nil
+            return try await PostgreSQLTests.withDatabase(schema: schema, connectionString: address) { try await body($0, schema) }
         }
         let folder = NSTemporaryDirectory() + "ticketflow-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -267,6 +270,44 @@ enum Engine: String, CaseIterable, Sendable {
             }
             let count: Int = try await database.read { tx in try tx.row("SELECT COUNT(*) AS n FROM item")!["n"] }
             #expect(count == 0)
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `what is asked before it is needed is answered in its order`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            let found = try await database.write { tx in
+                let count: SQL = "SELECT COUNT(*) AS n FROM item"
+                let none = try tx.ask(count)
+                let made = try tx.queue("INSERT INTO item (id, name) VALUES (1, 'x'), (2, 'x')")
+                let both = try tx.ask(count)
+                let changed = try tx.queue("UPDATE item SET name = 'y' WHERE id = 2")
+                let one: Int = try tx.row("SELECT COUNT(*) AS n FROM item WHERE name = 'y'")!["n"]
+                return [try both.get()[0]["n"], try made.get(), try none.get()[0]["n"], try changed.get(), one]
+            }
+            #expect(found == [2, 2, 0, 1, 1])
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
+    func `the clock goes on within a transaction, and from one to the next`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            var last = Instant.now - .seconds(60)
+            for _ in 0..<20 {
+                let shown = try await database.write { tx in
+                    var shown = [try tx.now]
+                    _ = try tx.rows("SELECT id FROM item")
+                    while shown.count < 10 || shown.last == shown.first { shown.append(try tx.now) }
+                    return shown
+                }
+                #expect(shown == shown.sorted())
+                #expect(shown[0] >= last)
+                last = shown[shown.count - 1]
+            }
+            let read = try await database.read { tx in try tx.now }
+            #expect(read >= last && read < .now + .seconds(60))
         }
     }
 

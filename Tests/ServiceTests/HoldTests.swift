@@ -4,6 +4,7 @@ import Foundation
 import HTTPTypes
 import ServiceKit
 import Storage
+import TestServers
 import Testing
 import TicketManager
 import Values
@@ -433,6 +434,29 @@ import Values
                 try await service.expectBalancedBooks()
             }
             #expect(!tickets.isEmpty)
+        }
+    }
+
+    // MARK: PostgreSQL
+
+    @Test func `holds that are decided together cost as few round trips as one`() async throws {
+        let network = try FragileNetwork(to: try await PostgreSQLServer.shared.value.port)
+        try await TestEngine.$network.withValue(network) {
+            try await withTickets { service, stage in
+                let type = try await service.makeType(stage, [try await service.makePool(stage, 1_000)])
+                _ = try await service.hold(stage.event, [(type, 1)])
+                let before = network.questions
+                try await withThrowingTaskGroup { group in
+                    for _ in 0..<200 { group.addTask { _ = try await service.hold(stage.event, [(type, 1)]) } }
+                    try await group.waitForAll()
+                }
+                let asked = network.questions - before
+                let batches: Int = try await service.database.read { tx in
+                    try tx.row("SELECT COUNT(DISTINCT created_at) AS n FROM hold")!["n"]
+                }
+                let decided = batches - 1
+                #expect(asked == 4 * decided, "\(asked) round trips for \(decided) batches")
+            }
         }
     }
 }

@@ -7,7 +7,12 @@ import Values
 enum TestEngine: String {
     case sqlite, postgres
 
-    static let chosen: TestEngine = {
+    /// Where there is one, services run on PostgreSQL behind it.
+    @TaskLocal static var network: FragileNetwork?
+
+    static var chosen: TestEngine { network == nil ? ofThisRun : .postgres }
+
+    private static let ofThisRun: TestEngine = {
         guard let name = ProcessInfo.processInfo.environment["TICKETFLOW_TEST_ENGINE"] else { return .sqlite }
         guard let engine = TestEngine(rawValue: name) else {
             preconditionFailure("TICKETFLOW_TEST_ENGINE is sqlite or postgres, not \(name)")
@@ -30,8 +35,9 @@ enum TestEngine: String {
             let place = folder.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
             let schema = "t\(String(place, radix: 16))_\(service.replacing("-", with: "_"))"
             return try Database.postgres(
-                name: service, connectionString: try await PostgreSQLServer.shared.value.connectionString(), schema: schema,
-                settings: settings)
+                name: service,
+                connectionString: try await PostgreSQLServer.shared.value.connectionString(port: TestEngine.network?.port),
+                schema: schema, settings: settings)
         }
     }
 

@@ -8,6 +8,7 @@ import NIOCore
 import NIOHTTP1
 import Storage
 import Synchronization
+import TestServers
 import Testing
 
 /// All tests of the whole program. One after the other: each has the machine for itself.
@@ -85,7 +86,7 @@ final class RunningProgram: Sendable {
             settings["TICKETFLOW_DATABASE_URL"] = servers.database
             settings["TICKETFLOW_BROKER_URL"] = servers.broker
             let roles = Contracts.routes.map(\.service.description).flatMap { [$0, $0] }
-            let ports = try FreePorts.take(roles.count)
+            let ports = try Ports.lasting(roles.count)
             for (role, addresses) in Dictionary(grouping: zip(roles, ports), by: \.0) {
                 let name = role.uppercased().replacing("-", with: "_")
                 settings["TICKETFLOW_PEERS_\(name)"] = addresses.map { "127.0.0.1:\($0.1)" }.joined(separator: ",")

@@ -31,31 +31,3 @@ struct Servers: Sendable {
     let database: String
     let broker: String
 }
-
-/// Ports that nothing listens on, and that the system gives to no connection by itself: they stay free until they are taken.
-enum FreePorts {
-    struct None: Error {}
-
-    static func take(_ count: Int) throws -> [Int] {
-        var ports: [Int] = []
-        for port in (20_000..<32_000).shuffled() {
-            if isFree(port) { ports.append(port) }
-            if ports.count == count { return ports }
-        }
-        throw None()
-    }
-
-    private static func isFree(_ port: Int) -> Bool {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
-        address.sin_port = in_port_t(port).bigEndian
-        return withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
-    }
-}

@@ -9,14 +9,6 @@ import Synchronization
 /// A small shell program keeps it and its epmd: when its standard input ends, as it does with this process however that ends, it ends
 /// both by their ids and removes their folder.
 package final class RabbitMQServer: Sendable {
-    package struct Failure: Error, CustomStringConvertible {
-        package let description: String
-
-        package init(description: String) {
-            self.description = description
-        }
-    }
-
     package static let user = "tester"
     package static let password = "secret-of:the@tests"
 
@@ -41,7 +33,7 @@ package final class RabbitMQServer: Sendable {
     private static let hosts = 60
 
     private let folder: String
-    private let port: Int
+    package let port: Int
     private let encryptedPort: Int
     private let environment: [String: String]
     private let commands: FileHandle
@@ -66,7 +58,7 @@ package final class RabbitMQServer: Sendable {
         folder = NSTemporaryDirectory() + "ticketflow-rabbitmq-\(UUID().uuidString)"
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        let ports = try RabbitMQServer.freePorts(4)
+        let ports = try Ports.free(4)
         (port, encryptedPort) = (ports[0], ports[1])
         try RabbitMQServer.write(folder, port: port, encryptedPort: encryptedPort)
         environment = [
@@ -121,22 +113,25 @@ package final class RabbitMQServer: Sendable {
             taken += 1
             return taken
         }
-        guard number <= RabbitMQServer.hosts else { throw Failure(description: "there are more tests than virtual hosts") }
+        guard number <= RabbitMQServer.hosts else { throw ServerFailure("there are more tests than virtual hosts") }
         return "test-\(number)"
     }
 
-    package func address(_ host: String, password: String = password, isEncrypted: Bool = false) throws -> RabbitMQAddress {
-        let text = url(host, password: password, isEncrypted: isEncrypted)
-        guard let address = RabbitMQAddress(text) else { throw Failure(description: "\(text) is no address") }
+    /// - Parameter port: of what stands before the server, such as a `FragileNetwork`.
+    package func address(
+        _ host: String, password: String = password, port: Int? = nil, isEncrypted: Bool = false
+    ) throws -> RabbitMQAddress {
+        let text = url(host, password: password, port: port, isEncrypted: isEncrypted)
+        guard let address = RabbitMQAddress(text) else { throw ServerFailure("\(text) is no address") }
         return address
     }
 
     /// As a setting says it.
-    package func url(_ host: String, password: String = password, isEncrypted: Bool = false) -> String {
+    package func url(_ host: String, password: String = password, port: Int? = nil, isEncrypted: Bool = false) -> String {
         let password = password.replacing(":", with: "%3A").replacing("@", with: "%40")
         return isEncrypted
-            ? "amqps://\(RabbitMQServer.user):\(password)@localhost:\(encryptedPort)/\(host)"
-            : "amqp://\(RabbitMQServer.user):\(password)@127.0.0.1:\(port)/\(host)"
+            ? "amqps://\(RabbitMQServer.user):\(password)@localhost:\(port ?? encryptedPort)/\(host)"
+            : "amqp://\(RabbitMQServer.user):\(password)@127.0.0.1:\(port ?? self.port)/\(host)"
     }
 
     /// The authority that its certificate comes from.
@@ -165,7 +160,7 @@ package final class RabbitMQServer: Sendable {
             do {
                 return try await broker.declare([])
             } catch {
-                guard ContinuousClock.now < end else { throw Failure(description: "RabbitMQ does not start: \(error)\n\(output)") }
+                guard ContinuousClock.now < end else { throw ServerFailure("RabbitMQ does not start: \(error)\n\(output)") }
                 try await Task.sleep(for: .milliseconds(100))
             }
         }
@@ -187,7 +182,7 @@ package final class RabbitMQServer: Sendable {
             }
         }
         guard process.terminationStatus == 0 else {
-            throw Failure(description: "rabbitmqctl \(arguments.joined(separator: " ")) ended with \(process.terminationStatus)")
+            throw ServerFailure("rabbitmqctl \(arguments.joined(separator: " ")) ended with \(process.terminationStatus)")
         }
     }
 
@@ -201,25 +196,7 @@ package final class RabbitMQServer: Sendable {
         let answer = await withCheckedContinuation { continuation in
             DispatchQueue.global().async { continuation.resume(returning: answers.availableData) }
         }
-        guard !answer.isEmpty else { throw Failure(description: "the server's keeper has ended") }
-    }
-
-    package static func freePorts(_ count: Int) throws -> [Int] {
-        let sockets = (0..<count).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
-        defer { sockets.forEach { close($0) } }
-        return try sockets.map { socket in
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_addr.s_addr = in_addr_t(INADDR_LOOPBACK).bigEndian
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            let code = withUnsafeMutablePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                    bind(socket, generic, length) == 0 ? getsockname(socket, generic, &length) : -1
-                }
-            }
-            guard code == 0 else { throw Failure(description: "there is no free port") }
-            return Int(UInt16(bigEndian: address.sin_port))
-        }
+        guard !answer.isEmpty else { throw ServerFailure("the server's keeper has ended") }
     }
 }
 

@@ -28,7 +28,7 @@ package struct Outbox: Sendable {
         let envelope = Envelope(
             id: MessageID(), time: try tx.now, aggregateID: aggregateID, aggregateVersion: version,
             correlationID: Correlation.id, traceparent: Correlation.traceparent, body: body)
-        try tx.execute(
+        try tx.queue(
             "INSERT INTO outbox (id, name, json) VALUES (\(envelope.id), \(Body.name), \(try JSON.text(of: envelope)))")
         let signal = signal
         tx.onCommit { signal.send() }

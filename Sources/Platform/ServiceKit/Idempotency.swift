@@ -195,34 +195,41 @@ extension Idempotency {
         }
     }
 
-    package static func made(under keys: [IdempotencyKey], in tx: Transaction) throws -> [IdempotencyKey.Identity: Made] {
-        var known: [IdempotencyKey.Identity: Made] = [:]
+    package static func made(under keys: [IdempotencyKey], in tx: Transaction) throws -> Answer<[IdempotencyKey.Identity: Made]> {
+        var asked: [(principal: String, rows: Answer<[Row]>)] = []
         for (principal, keys) in Dictionary(grouping: keys, by: \.principal) {
             try tx.inChunks(keys.map(\.key)) { part in
-                let rows = try tx.rows(
+                let rows = try tx.ask(
                     "SELECT key, fingerprint, location FROM idempotency WHERE principal = \(principal) AND key IN \(list: part)")
-                for row in rows {
+                asked.append((principal, rows))
+            }
+        }
+        return Answer { [asked] in
+            var known: [IdempotencyKey.Identity: Made] = [:]
+            for (principal, rows) in asked {
+                for row in try rows.get() {
                     known[.init(principal: principal, key: try row["key"])] = Made(
                         id: try row["location"] ?? "", fingerprint: try row["fingerprint"])
                 }
             }
+            return known
         }
-        return known
     }
 
     /// Throws `Problem` 409 where another instance has had one of the keys in the meantime: the requests are then decided each by
     /// itself, and those with other keys find nothing in their way.
     package static func remember(_ made: [(id: String, key: IdempotencyKey)], in tx: Transaction) throws {
         let now = try tx.now
-        var remembered = 0
+        var remembered: [Answer<Int>] = []
         try tx.inChunks(made) { part in
             let rows = part.map { id, key -> SQL in "(\(key.principal), \(key.key), \(key.fingerprint), 201, \(id), '', \(now))" }
-            remembered += try tx.execute(
-                """
-                INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at)
-                VALUES \(SQL.joined(rows, by: ", ")) ON CONFLICT DO NOTHING
-                """)
+            remembered.append(
+                try tx.queue(
+                    """
+                    INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at)
+                    VALUES \(SQL.joined(rows, by: ", ")) ON CONFLICT DO NOTHING
+                    """))
         }
-        guard remembered == made.count else { throw Problem.requestInProgress }
+        guard try remembered.reduce(0, { try $0 + $1.get() }) == made.count else { throw Problem.requestInProgress }
     }
 }

@@ -10,10 +10,17 @@ package struct Transaction {
         try connection.execute(sql)
     }
 
-    /// Runs a statement of which nothing needs to be known here: an engine beyond the network sends it with the next one. What is
+    /// Runs a statement of which nothing needs to be known yet: an engine beyond the network sends it with the next one. What is
     /// wrong with it is thrown by a later statement, or by the commit.
-    package func queue(_ sql: SQL) throws {
+    /// - Returns: how many rows it changed.
+    @discardableResult
+    package func queue(_ sql: SQL) throws -> Answer<Int> {
         try connection.queue(sql)
+    }
+
+    /// Asks for rows that are not needed yet. What was asked one after the other, an engine beyond the network answers together.
+    package func ask(_ sql: SQL) throws -> Answer<[Row]> {
+        try connection.ask(sql)
     }
 
     /// Keeps others from changing the schema until the transaction ends, however long they have to wait.
@@ -34,7 +41,8 @@ package struct Transaction {
         try connection.rows(sql).first
     }
 
-    /// The database's clock at this moment: in PostgreSQL `clock_timestamp()`, in SQLite that of this process.
+    /// The database's clock at this moment. In SQLite that of this process; in PostgreSQL what the server's showed when it first
+    /// answered this transaction, and what has passed here since then: never later than the server's.
     package var now: Instant {
         get throws { try connection.now() }
     }
@@ -45,10 +53,25 @@ package struct Transaction {
     }
 }
 
+/// What a statement will have said. To be asked for within its transaction.
+package struct Answer<Value> {
+    private let wait: () throws -> Value
+
+    package init(_ wait: @escaping () throws -> Value) {
+        self.wait = wait
+    }
+
+    /// Waits for it, and for the answers to all that was sent before.
+    package func get() throws -> Value {
+        try wait()
+    }
+}
+
 /// What an engine offers to a transaction's body.
 protocol EngineConnection {
     func execute(_ sql: SQL) throws -> Int
-    func queue(_ sql: SQL) throws
+    func queue(_ sql: SQL) throws -> Answer<Int>
+    func ask(_ sql: SQL) throws -> Answer<[Row]>
     func lockSchema() throws
     /// Runs a statement of a migration, in the engine's own words.
     func define(_ statement: String) throws

@@ -38,7 +38,7 @@ struct FulfilmentRoutes: Sendable {
             guard quantities == Dictionary(uniqueKeysWithValues: hold.lines.map { ($0.line.ticketTypeId, $0.line.quantity) }) else {
                 throw Problem.conflict("units-differ", "The order's units are not those of its hold", "They are fixed at checkout.")
             }
-            let isClosed = try InventoryStore.isClosed(hold.eventID, in: tx)
+            let isClosed = try InventoryStore.isClosed(hold.eventID, in: tx).get()
             let confirmed = isClosed ? nil : FulfilmentRoutes.confirm(hold, from: stock)
             guard try TicketStore.record(confirmed == nil ? .refused : .confirmed, of: order, hold: hold.id, in: tx) else {
                 return try rivalsWord(order, in: tx)

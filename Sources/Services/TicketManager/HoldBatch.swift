@@ -27,11 +27,15 @@ struct HoldBatch {
 
     func decide(in tx: Transaction) throws -> [Result<Hold, any Error>] {
         let wanted = Set(questions.flatMap { $0.request.lines.map(\.ticketTypeId) })
-        let types = try InventoryStore.ticketTypes(wanted, in: tx)
-        var (stock, now) = try InventoryStore.lock(Set(types.values.flatMap(\.poolIds)), in: tx)
-        let isClosed = try InventoryStore.isClosed(event, in: tx)
-        // Under the locks, for another instance may have had the same request a moment ago.
-        var known = try Idempotency.made(under: questions.map(\.key), in: tx)
+        // Asked together, and answered under the locks: another instance may have had the same request a moment ago.
+        let locked = try InventoryStore.askToLockPools(of: wanted, in: tx)
+        let asked = (
+            types: try InventoryStore.ticketTypes(wanted, in: tx), isClosed: try InventoryStore.isClosed(event, in: tx),
+            known: try Idempotency.made(under: questions.map(\.key), in: tx)
+        )
+        var (stock, now) = try InventoryStore.stock(locked, in: tx)
+        let (types, isClosed) = (try asked.types.get(), try asked.isClosed.get())
+        var known = try asked.known.get()
 
         var answers: [Result<Hold, any Error>] = []
         var holds: [HoldRecord] = []

@@ -68,14 +68,14 @@ struct HoldRoutes: Sendable {
     }
 
     private func apply(_ change: HoldChange, to id: HoldID, in tx: Transaction) throws -> Hold {
-        let types = try InventoryStore.ticketTypes(Set(change.lines.map(\.ticketTypeId)), in: tx)
+        let types = try InventoryStore.ticketTypes(Set(change.lines.map(\.ticketTypeId)), in: tx).get()
         let pools = Set(types.values.flatMap(\.poolIds))
         guard case (var hold, var stock, let now)? = try HoldStore.lock(id, alsoPools: pools, in: tx) else {
             throw Problem.notFound("hold")
         }
         try hold.mustBeOpen(at: now)
         let decision = HoldDecision(
-            event: hold.eventID, types: types, isClosed: try InventoryStore.isClosed(hold.eventID, in: tx), now: now)
+            event: hold.eventID, types: types, isClosed: try InventoryStore.isClosed(hold.eventID, in: tx).get(), now: now)
         let before = hold.need
         for var line in change.lines {
             let index = hold.lines.firstIndex { $0.line.ticketTypeId == line.ticketTypeId }

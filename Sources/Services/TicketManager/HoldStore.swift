@@ -59,14 +59,16 @@ extension HoldState: SQLTextValue {}
 /// The SQL of holds.
 enum HoldStore {
     static func find(_ id: HoldID, in tx: Transaction) throws -> HoldRecord? {
-        guard let row = try tx.row("SELECT event_id, state, expires_at, order_id, version FROM hold WHERE id = \(id)") else { return nil }
-        let lines = try tx.rows("SELECT * FROM hold_line WHERE hold_id = \(id) ORDER BY ticket_type_id").map(line)
-        let claims = try tx.rows("SELECT pool_id, quantity, state FROM hold_claim WHERE hold_id = \(id) ORDER BY pool_id").map { row in
-            HoldRecord.Claim(pool: try row["pool_id"], quantity: try row["quantity"], state: try row["state"])
-        }
+        let rows = try tx.ask("SELECT event_id, state, expires_at, order_id, version FROM hold WHERE id = \(id)")
+        let lines = try tx.ask("SELECT * FROM hold_line WHERE hold_id = \(id) ORDER BY ticket_type_id")
+        let claims = try tx.ask("SELECT pool_id, quantity, state FROM hold_claim WHERE hold_id = \(id) ORDER BY pool_id")
+        guard let row = try rows.get().first else { return nil }
         return HoldRecord(
             id: id, eventID: try row["event_id"], state: try row["state"], expiresAt: try row["expires_at"],
-            orderID: try row["order_id"], lines: lines, claims: claims, version: try row["version"])
+            orderID: try row["order_id"], lines: try lines.get().map(line),
+            claims: try claims.get().map { row in
+                HoldRecord.Claim(pool: try row["pool_id"], quantity: try row["quantity"], state: try row["state"])
+            }, version: try row["version"])
     }
 
     /// The hold with its pools locked: first the pools, whose locks order everything, then the hold as it is under them.
@@ -124,34 +126,34 @@ enum HoldStore {
 
     /// Writes what a change left of a hold.
     static func replace(_ hold: HoldRecord, in tx: Transaction) throws {
-        try tx.execute("UPDATE hold SET version = \(hold.version) WHERE id = \(hold.id)")
-        try tx.execute("DELETE FROM hold_line WHERE hold_id = \(hold.id)")
+        try tx.queue("UPDATE hold SET version = \(hold.version) WHERE id = \(hold.id)")
+        try tx.queue("DELETE FROM hold_line WHERE hold_id = \(hold.id)")
         try insertLines(hold.lines.map { (hold.id, $0) }, in: tx)
-        try tx.execute("DELETE FROM hold_claim WHERE hold_id = \(hold.id)")
+        try tx.queue("DELETE FROM hold_claim WHERE hold_id = \(hold.id)")
         try tx.insert(
             "INSERT INTO hold_claim (hold_id, pool_id, quantity, state, expires_at) VALUES ",
             hold.claims.map { "(\(hold.id), \($0.pool), \($0.quantity), \($0.state), \(hold.expiresAt))" })
     }
 
     static func set(_ id: HoldID, _ state: HoldState, in tx: Transaction) throws {
-        try tx.execute("UPDATE hold SET state = \(state) WHERE id = \(id)")
+        try tx.queue("UPDATE hold SET state = \(state) WHERE id = \(id)")
     }
 
     static func setClaims(of id: HoldID, from old: ClaimState, to new: ClaimState, in tx: Transaction) throws {
-        try tx.execute("UPDATE hold_claim SET state = \(new) WHERE hold_id = \(id) AND state = \(old)")
+        try tx.queue("UPDATE hold_claim SET state = \(new) WHERE hold_id = \(id) AND state = \(old)")
     }
 
     /// Whatever became of them before.
     static func sellClaims(of id: HoldID, in tx: Transaction) throws {
-        try tx.execute("UPDATE hold_claim SET state = 'sold' WHERE hold_id = \(id)")
+        try tx.queue("UPDATE hold_claim SET state = 'sold' WHERE hold_id = \(id)")
     }
 
     static func bind(_ id: HoldID, to order: OrderID, until deadline: Instant, in tx: Transaction) throws {
-        try tx.execute("UPDATE hold SET order_id = \(order), expires_at = \(deadline) WHERE id = \(id)")
-        try tx.execute("UPDATE hold_claim SET expires_at = \(deadline) WHERE hold_id = \(id) AND state = 'held'")
+        try tx.queue("UPDATE hold SET order_id = \(order), expires_at = \(deadline) WHERE id = \(id)")
+        try tx.queue("UPDATE hold_claim SET expires_at = \(deadline) WHERE hold_id = \(id) AND state = 'held'")
     }
 
     static func markHeld(_ types: Set<TicketTypeID>, in tx: Transaction) throws {
-        try tx.execute("UPDATE ticket_type SET was_held = TRUE WHERE id IN \(list: types.sorted()) AND was_held = FALSE")
+        try tx.queue("UPDATE ticket_type SET was_held = TRUE WHERE id IN \(list: types.sorted()) AND was_held = FALSE")
     }
 }

@@ -42,11 +42,22 @@ enum InventoryStore {
     /// The time is the database's, read with the locks held, and never before what the pools have seen: an instance whose clock
     /// is wrong cannot sell a living hold again.
     static func lock(_ ids: some Collection<PoolID>, in tx: Transaction) throws -> (stock: Stock, now: Instant) {
-        let rows = try tx.rows(
-            """
-            SELECT id, capacity, held, sold, allocated, last_seen_at FROM pool
-            WHERE id IN \(list: ids.sorted()) ORDER BY id \(.forUpdate)
-            """)
+        try stock(try askToLock("\(list: ids.sorted())", in: tx), in: tx)
+    }
+
+    /// Asks for the locks of all pools that ticket types need. What is asked next is answered under them; see `stock`.
+    static func askToLockPools(of types: some Collection<TicketTypeID>, in tx: Transaction) throws -> Answer<[Row]> {
+        try askToLock("(SELECT pool_id FROM ticket_type_pool WHERE ticket_type_id IN \(list: types.sorted()))", in: tx)
+    }
+
+    private static func askToLock(_ pools: SQL, in tx: Transaction) throws -> Answer<[Row]> {
+        try tx.ask(
+            "SELECT id, capacity, held, sold, allocated, last_seen_at FROM pool WHERE id IN \(pools) ORDER BY id \(.forUpdate)")
+    }
+
+    /// What pools that were locked hold, when what has expired in them is taken back: as `lock`.
+    static func stock(_ locked: Answer<[Row]>, in tx: Transaction) throws -> (stock: Stock, now: Instant) {
+        let rows = try locked.get()
         var now = try tx.now
         var levels: [PoolID: Stock.Level] = [:]
         for row in rows {
@@ -54,14 +65,16 @@ enum InventoryStore {
             levels[try row["id"]] = Stock.Level(
                 capacity: try row["capacity"], held: try row["held"], sold: try row["sold"], allocated: try row["allocated"])
         }
-        for id in levels.keys.sorted() {
+        let expired = try levels.keys.sorted().map { id in
             let expired: SQL = "pool_id = \(id) AND state = 'held' AND expires_at <= \(now)"
-            let returned: Int64? = try tx.row("SELECT CAST(SUM(quantity) AS BIGINT) AS quantity FROM hold_claim WHERE \(expired)")?[
-                "quantity"]
+            return (id, expired, try tx.ask("SELECT CAST(SUM(quantity) AS BIGINT) AS quantity FROM hold_claim WHERE \(expired)"))
+        }
+        for (id, expired, answer) in expired {
+            let returned: Int64? = try answer.get().first?["quantity"]
             guard let returned, returned > 0 else { continue }
-            try tx.execute("UPDATE hold_claim SET state = 'reclaimed' WHERE \(expired)")
+            try tx.queue("UPDATE hold_claim SET state = 'reclaimed' WHERE \(expired)")
             // Written here and not with what the caller does: it may find that there is nothing to do.
-            try tx.execute("UPDATE pool SET held = held - \(returned), last_seen_at = \(now) WHERE id = \(id)")
+            try tx.queue("UPDATE pool SET held = held - \(returned), last_seen_at = \(now) WHERE id = \(id)")
             levels[id]?.held -= returned
         }
         return (Stock(levels), now)
@@ -69,8 +82,7 @@ enum InventoryStore {
 
     static func save(_ stock: Stock, at now: Instant, in tx: Transaction) throws {
         for (id, level) in stock.levels.sorted(by: { $0.key < $1.key }) {
-            try tx.execute(
-                "UPDATE pool SET held = \(level.held), sold = \(level.sold), last_seen_at = \(now) WHERE id = \(id)")
+            try tx.queue("UPDATE pool SET held = \(level.held), sold = \(level.sold), last_seen_at = \(now) WHERE id = \(id)")
         }
     }
 
@@ -112,25 +124,29 @@ enum InventoryStore {
     }
 
     static func ticketType(_ id: TicketTypeID, in tx: Transaction) throws -> TicketType? {
-        try ticketTypes(where: "ticket_type.id = \(id)", in: tx).first
+        try ticketTypes(where: "ticket_type.id = \(id)", in: tx).get().first
     }
 
     static func ticketTypes(of event: EventID, in tx: Transaction) throws -> [TicketType] {
-        try ticketTypes(where: "ticket_type.event_id = \(event)", in: tx)
+        try ticketTypes(where: "ticket_type.event_id = \(event)", in: tx).get()
     }
 
-    static func ticketTypes(_ ids: some Collection<TicketTypeID>, in tx: Transaction) throws -> [TicketTypeID: TicketType] {
+    static func ticketTypes(_ ids: some Collection<TicketTypeID>, in tx: Transaction) throws -> Answer<[TicketTypeID: TicketType]> {
         let types = try ticketTypes(where: "ticket_type.id IN \(list: ids)", in: tx)
-        return Dictionary(uniqueKeysWithValues: types.map { ($0.id, $0) })
+        return Answer { Dictionary(uniqueKeysWithValues: try types.get().map { ($0.id, $0) }) }
     }
 
-    private static func ticketTypes(where condition: SQL, in tx: Transaction) throws -> [TicketType] {
-        let rows = try tx.rows(
+    private static func ticketTypes(where condition: SQL, in tx: Transaction) throws -> Answer<[TicketType]> {
+        let rows = try tx.ask(
             """
             SELECT ticket_type.*, ticket_type_pool.pool_id AS pool_id FROM ticket_type
             LEFT JOIN ticket_type_pool ON ticket_type_pool.ticket_type_id = ticket_type.id
             WHERE \(condition) ORDER BY ticket_type.id, ticket_type_pool.pool_id
             """)
+        return Answer { try ticketTypes(try rows.get()) }
+    }
+
+    private static func ticketTypes(_ rows: [Row]) throws -> [TicketType] {
         var types: [TicketType] = []
         for row in rows {
             let id: TicketTypeID = try row["id"]
@@ -152,8 +168,9 @@ enum InventoryStore {
 
     // MARK: Events
 
-    static func isClosed(_ event: EventID, in tx: Transaction) throws -> Bool {
-        try tx.row("SELECT id FROM event WHERE id = \(event) AND closed_at IS NOT NULL") != nil
+    static func isClosed(_ event: EventID, in tx: Transaction) throws -> Answer<Bool> {
+        let rows = try tx.ask("SELECT id FROM event WHERE id = \(event) AND closed_at IS NOT NULL")
+        return Answer { try !rows.get().isEmpty }
     }
 
     static func history(_ subject: String, _ action: String, actor: String, reason: String? = nil, in tx: Transaction) throws {

@@ -119,7 +119,7 @@ struct TicketTypeRoutes: Sendable {
         try await staff.requireKnown(event, to: call.identity)
         let items = try await database.read { tx in
             let pools = Dictionary(uniqueKeysWithValues: try InventoryStore.pools(of: event, in: tx).map { ($0.id, $0) })
-            let isClosed = try InventoryStore.isClosed(event, in: tx)
+            let isClosed = try InventoryStore.isClosed(event, in: tx).get()
             let now = try tx.now
             return try InventoryStore.ticketTypes(of: event, in: tx).filter { !$0.hidden && !$0.archived }.map { type in
                 type.availability(in: type.poolIds.compactMap { pools[$0] }, isClosed: isClosed, at: now)

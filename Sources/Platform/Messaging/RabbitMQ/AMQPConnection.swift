@@ -6,22 +6,28 @@ import Values
 ///
 /// Its functions block. One thread uses it: that which made it.
 @safe final class AMQPConnection {
-    /// A server that is silent for twice as long is gone. The library sends and looks for heartbeats only within its own calls.
-    static let heartbeat = Duration.seconds(15)
+    /// How long each step of connecting may take, in seconds.
+    private static let connectLimit = 5
+    /// How long the server may take to answer a question, in seconds.
+    private static let answerLimit = 10
     private static let channel: amqp_channel_t = 1
     private static let consumerTag = "ticketflow"
 
     private let handle: amqp_connection_state_t
     private let socket: CInt
+    private let heartbeat: TimeSpan
     private let pool = AMQPPool()
 
     /// Connects, logs in and opens the channel.
-    /// - Parameter caFile: a PEM file of the authorities that a server's certificate may come from.
-    init(_ address: RabbitMQAddress, caFile: String) throws {
+    /// - Parameters:
+    ///   - caFile: a PEM file of the authorities that a server's certificate may come from.
+    ///   - heartbeat: a server that is silent for twice as long is gone; whole seconds. The library sends and looks for heartbeats
+    ///     only within its own calls.
+    init(_ address: RabbitMQAddress, caFile: String, heartbeat: TimeSpan) throws {
         guard let handle = unsafe amqp_new_connection() else { throw RabbitMQError.unreachable(address: "\(address)", reason: "no memory") }
         do {
             unsafe try AMQPConnection.open(handle, address, caFile: caFile)
-            let reply = unsafe AMQPConnection.login(handle, address, pool)
+            let reply = unsafe AMQPConnection.login(handle, address, heartbeat, pool)
             switch unsafe AMQPConnection.error(reply) {
             case nil: break
             case .closed(let code, let reason) where [AMQP_ACCESS_REFUSED, AMQP_NOT_ALLOWED].contains(CInt(code)):
@@ -35,6 +41,7 @@ import Values
             throw error
         }
         unsafe self.handle = handle
+        self.heartbeat = heartbeat
         socket = unsafe amqp_get_sockfd(handle)
     }
 
@@ -56,9 +63,10 @@ import Values
             unsafe try check(amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST))
             unsafe try check(amqp_ssl_socket_set_cacert(socket, caFile))
         }
-        var limit = timeval(tv_sec: 5, tv_usec: 0)
+        var limit = timeval(tv_sec: connectLimit, tv_usec: 0)
+        unsafe try check(amqp_set_handshake_timeout(handle, &limit))
         unsafe try check(amqp_socket_open_noblock(socket, address.host, CInt(address.port), &limit))
-        limit.tv_sec = 10
+        limit.tv_sec = answerLimit
         unsafe try check(amqp_set_rpc_timeout(handle, &limit))
         // What the other side does not take in for so long ends the connection: a server that stops reading must not hold up
         // a send without end, and SO_SNDTIMEO says nothing to a socket that the library has made nonblocking.
@@ -67,8 +75,9 @@ import Values
             amqp_get_sockfd(handle), CInt(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, socklen_t(MemoryLayout<UInt32>.size))
     }
 
-    private static func login(_ handle: amqp_connection_state_t, _ address: RabbitMQAddress, _ pool: borrowing AMQPPool) -> amqp_rpc_reply_t
-    {
+    private static func login(
+        _ handle: amqp_connection_state_t, _ address: RabbitMQAddress, _ heartbeat: TimeSpan, _ pool: borrowing AMQPPool
+    ) -> amqp_rpc_reply_t {
         var properties = unsafe pool.table([
             "product": .text("TicketFlow"),
             "capabilities": .table([
@@ -78,7 +87,7 @@ import Values
         ])
         defer { pool.recycle() }
         return unsafe amqp_login_plain(
-            handle, address.virtualHost, AMQP_DEFAULT_MAX_CHANNELS, AMQP_DEFAULT_FRAME_SIZE, CInt(heartbeat.components.seconds),
+            handle, address.virtualHost, AMQP_DEFAULT_MAX_CHANNELS, AMQP_DEFAULT_FRAME_SIZE, CInt(heartbeat.seconds),
             &properties, address.user, address.password)
     }
 
@@ -289,7 +298,7 @@ extension AMQPConnection {
             pollfd(fd: bell.readEnd, events: Int16(POLLIN), revents: 0),
         ]
         // Often enough for the library to look after its heartbeats.
-        _ = unsafe poll(&places, 2, min(limit, AMQPConnection.heartbeat / 4).pollMilliseconds)
+        _ = unsafe poll(&places, 2, min(limit, heartbeat.duration / 4).pollMilliseconds)
         bell.drain()
     }
 

@@ -23,13 +23,16 @@ package final class RabbitMQBroker: Broker {
     /// - Parameters:
     ///   - caFile: a PEM file of the authorities that a server's certificate may come from, for `amqps`.
     ///   - publishLimit: how long publishing may take before it fails.
+    ///   - heartbeat: a server that is silent for twice as long is gone; whole seconds.
     package init(
         _ address: RabbitMQAddress, caFile: String = RabbitMQBroker.systemAuthorities, waits: [TimeSpan] = RetryPolicy.waits,
-        publishLimit: TimeSpan = .seconds(30), logger: Logger
+        publishLimit: TimeSpan = .seconds(30), heartbeat: TimeSpan = .seconds(15), logger: Logger
     ) {
         let topology = RabbitMQTopology(waits: waits)
         let declared = Declared()
-        let connect = { @Sendable () throws -> AMQPConnection in try AMQPConnection(address, caFile: caFile) }
+        let connect = { @Sendable () throws -> AMQPConnection in
+            try AMQPConnection(address, caFile: caFile, heartbeat: heartbeat)
+        }
         self.topology = topology
         self.declared = declared
         self.connect = connect

@@ -7,11 +7,15 @@ import Values
 ///
 /// `BEGIN` goes with the first statement, what was queued with the next one that is waited for or with `COMMIT`.
 ///
+/// Behind PgBouncer in transaction mode there is no session: each transaction may have another one. That is noticed here. Nothing is
+/// left in the session then: statements are prepared anew each time, and each transaction sets its schema and time limits first.
+///
 /// Used by one thread at a time: that of the engine which has taken it.
 final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     /// What was sent and is not answered yet, in its order.
     private enum Command {
-        case statement
+        /// With what takes its answer.
+        case statement((borrowing PostgreSQLResult) throws -> Void)
         /// A statement's preparation, under the key that it is kept by.
         case preparation(StatementKey)
         case sync
@@ -25,6 +29,11 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private struct PreparedStatement {
         let name: String
         var columns: Row.Columns?
+    }
+
+    /// What a statement has said, once it has.
+    private final class Said<Value> {
+        var value: Value?
     }
 
     private enum Phase {
@@ -43,16 +52,22 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private let servers: PostgreSQLServers
     private let schema: String
     private let settings: PostgreSQLSettings
-    private let canceller: NIOThreadPool
 
     private var link: PostgreSQLLink?
+    /// Made when it is first needed.
+    private var canceller: NIOThreadPool?
+    private var isSessionless = false
     private var statements: [StatementKey: PreparedStatement] = [:]
+    /// What the names of its statements begin with: unlike those of all others that a shared session may have.
+    private let name = "s\(UInt64.random(in: 0...UInt64.max))"
     private var namesGiven = 0
     private var commands: [Command] = []
 
     private var phase = Phase.idle
     private var isReadOnly = false
     private var isAnswered = false
+    /// What the server's clock showed at a moment of this process's.
+    private var clock: (shown: Instant, at: ContinuousClock.Instant)?
     private var isUnlimited = false
     private var deadline: Instant?
     private var tellLate: () -> Void = {}
@@ -64,11 +79,14 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     /// The first thing that went wrong in this transaction: nothing goes right after it.
     private(set) var failure: PostgreSQLFailure?
 
-    init(servers: PostgreSQLServers, schema: String, settings: PostgreSQLSettings, canceller: NIOThreadPool) {
+    init(servers: PostgreSQLServers, schema: String, settings: PostgreSQLSettings) {
         self.servers = servers
         self.schema = schema
         self.settings = settings
-        self.canceller = canceller
+    }
+
+    deinit {
+        canceller?.shutdownGracefully { _ in }
     }
 
     // MARK: A transaction
@@ -80,6 +98,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         phase = .idle
         self.isReadOnly = isReadOnly
         isAnswered = false
+        clock = nil
         isUnlimited = false
         self.deadline = deadline
         self.tellLate = tellLate
@@ -94,13 +113,13 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         try attempt {
             guard phase == .begun else { return }
             // A connection that went away while it was idle is noticed before anything is in doubt.
-            if !isAnswered { try exchange { _ in } }
+            if !isAnswered { try exchange() }
             // What was to be cancelled, and went well before, is not risked to be cancelled now.
             guard cancellation == nil else { throw PostgreSQLFailure.expired }
-            try send("COMMIT")
-            phase = .committing
             var command = ""
-            try exchange { result in command = result.command }
+            try send("COMMIT") { result in command = result.command }
+            phase = .committing
+            try exchange()
             guard command == "COMMIT" else { throw PostgreSQLFailure.refused(state: "25P02", message: "the transaction was rolled back") }
         }
         phase = .idle
@@ -121,6 +140,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
             cancellation = nil
         }
         guard let link else { return }
+        if failure?.isOfAnotherSession == true { isSessionless = true }
         if failure?.isOfSession == true { return drop() }
         if let cancellation, !cancellation.hasEnded(before: .now + PostgreSQLConnection.grace) { return drop() }
         guard phase != .idle else { return }
@@ -135,6 +155,9 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     }
 
     private func drop() {
+        // A server that does not answer may hold up the canceller for ever: the next server has another one.
+        canceller?.shutdownGracefully { _ in }
+        canceller = nil
         link = nil
         statements = [:]
         commands = []
@@ -143,43 +166,63 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     // MARK: Statements
 
     func execute(_ sql: SQL) throws -> Int {
-        try perform {
-            _ = try sendPrepared(sql)
-            var changes = 0
-            try exchange { result in changes = result.changes }
-            return changes
-        }
-    }
-
-    func queue(_ sql: SQL) throws {
-        try perform { _ = try sendPrepared(sql) }
+        try queue(sql).get()
     }
 
     func rows(_ sql: SQL) throws -> [Row] {
-        try perform {
-            let key = try sendPrepared(sql)
-            var rows: [Row] = []
-            try exchange { result in
+        try ask(sql).get()
+    }
+
+    func queue(_ sql: SQL) throws -> Answer<Int> {
+        try answer { said in
+            try sendPrepared(sql) { _, result in said.value = result.changes }
+        }
+    }
+
+    func ask(_ sql: SQL) throws -> Answer<[Row]> {
+        try answer { said in
+            try sendPrepared(sql) { [self] key, result in
                 let columns = statements[key]?.columns ?? result.columns
                 statements[key]?.columns = columns
-                rows = try result.rows(columns)
+                said.value = try result.rows(columns)
             }
-            return rows
+        }
+    }
+
+    private func answer<Value>(_ send: (Said<Value>) throws -> Void) throws -> Answer<Value> {
+        let said = Said<Value>()
+        try perform { try send(said) }
+        return Answer { [self] in
+            if said.value == nil { try perform { try exchange() } }
+            guard let value = said.value else { throw StorageError.closed }
+            return value
         }
     }
 
     func define(_ statement: String) throws {
         try perform {
             try send(Migration.postgreSQLText(statement))
-            try exchange { _ in }
+            try exchange()
         }
     }
 
     func now() throws -> Instant {
-        guard let row = try rows("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now").first else {
-            throw StorageError.unexpectedValue(column: "now", expected: "the time")
+        if clock == nil {
+            try perform {
+                if isReadOnly { try askClock() }
+                try exchange()
+            }
         }
-        return try row["now"]
+        guard let clock else { throw StorageError.closed }
+        return clock.shown + TimeSpan(microseconds: Int64((ContinuousClock.now - clock.at) / .microseconds(1)))
+    }
+
+    /// The last thing that the first exchange of a write asks, so that a wait for locks before it is over. Few reads want to know.
+    private func askClock() throws {
+        try sendPrepared("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) AS now") { [self] _, result in
+            guard let row = try result.rows(result.columns).first else { return }
+            clock = (try row["now"], .now)
+        }
     }
 
     func onCommit(_ action: @escaping @Sendable () -> Void) {
@@ -229,26 +272,22 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         guard phase == .idle else { return }
         if link == nil {
             link = try connect()
-            if !settings.isSessionless { try checkSession() }
+            try checkSession()
         }
         try send(isReadOnly ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
         phase = .begun
-        guard settings.isSessionless else { return }
-        let session = PostgreSQLServers.session(schema, settings).map { name, value -> SQL in "set_config(\(name), \(value), true)" }
-        _ = try sendPrepared("SELECT \(SQL.joined(session, by: ", "))")
+        guard isSessionless else { return }
+        let session = servers.session.map { name, value -> SQL in "set_config(\(name), \(value), true)" }
+        try sendPrepared("SELECT \(SQL.joined(session, by: ", "))")
     }
 
-    /// Rather no work than tables in another schema: what pools connections may have left out what the session was to be told.
+    /// Whether there is a session, for what pools connections may have left out what it was to be told.
     private func checkSession() throws {
-        _ = try sendPrepared("SELECT current_setting('search_path') AS path")
+        guard !isSessionless else { return }
         var path: String?
-        try exchange { result in path = try result.rows(result.columns).first?["path"] }
-        guard path == schema else {
-            drop()
-            throw PostgreSQLFailure.unreachable(
-                "the session does not have the schema \(schema); behind PgBouncer in transaction mode the settings must say that there is no session"
-            )
-        }
+        try send("SELECT current_setting('search_path') AS path") { result in path = try result.rows(result.columns).first?["path"] }
+        try exchange()
+        isSessionless = path != schema
     }
 
     private func openLink() throws -> PostgreSQLLink {
@@ -256,23 +295,24 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         return link
     }
 
-    private func send(_ text: String) throws {
+    private func send(_ text: String, _ take: @escaping (borrowing PostgreSQLResult) throws -> Void = { _ in }) throws {
         try openLink().run(text: text, PostgreSQLValues([]))
-        commands.append(.statement)
+        commands.append(.statement(take))
     }
 
     /// Sends a statement, prepared before where the session keeps that.
-    private func sendPrepared(_ sql: SQL) throws -> StatementKey {
+    private func sendPrepared(
+        _ sql: SQL, _ take: @escaping (StatementKey, borrowing PostgreSQLResult) throws -> Void = { _, _ in }
+    ) throws {
         let link = try openLink()
         let values = PostgreSQLValues(sql.values)
         let key = StatementKey(text: sql.postgreSQLText(isReadOnly: isReadOnly), types: values.types)
-        if settings.isSessionless {
+        if isSessionless {
             try link.run(text: key.text, values)
         } else {
             try link.run(try statement(key, values, on: link), values)
         }
-        commands.append(.statement)
-        return key
+        commands.append(.statement { result in try take(key, result) })
     }
 
     private func statement(_ key: StatementKey, _ values: PostgreSQLValues, on link: PostgreSQLLink) throws -> String {
@@ -283,15 +323,16 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         }
         // A name is never given twice: where a pipeline fails it is not known which of its preparations the server has kept.
         namesGiven += 1
-        let name = "s\(namesGiven)"
+        let name = "\(name)_\(namesGiven)"
         try link.prepare(name, key.text, values)
         commands.append(.preparation(key))
         statements[key] = PreparedStatement(name: name)
         return name
     }
 
-    /// Waits for the answers to all that was sent. `read` gets that to the last statement.
-    private func exchange(_ read: (borrowing PostgreSQLResult) throws -> Void) throws {
+    /// Waits for the answers to all that was sent.
+    private func exchange() throws {
+        if phase == .begun, !isReadOnly, clock == nil { try askClock() }
         try openLink().sync()
         commands.append(.sync)
         limit = isUnlimited ? nil : .now + settings.statementTimeLimit + PostgreSQLConnection.grace
@@ -302,10 +343,10 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
                 _ = try next()
             } else {
                 while let result = try next() {
-                    switch result.status {
-                    case PGRES_TUPLES_OK, PGRES_COMMAND_OK:
-                        guard commands.count == 2 else { continue }
-                        do { try read(result) } catch { unreadable = error }
+                    switch (result.status, command) {
+                    case (PGRES_TUPLES_OK, .statement(let take)), (PGRES_COMMAND_OK, .statement(let take)):
+                        do { try take(result) } catch { unreadable = unreadable ?? error }
+                    case (PGRES_COMMAND_OK, _): break
                     default:
                         if case .preparation(let key) = command { statements[key] = nil }
                         // What follows a refused command is skipped, and says so.
@@ -334,7 +375,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
             if isLate {
                 tellLate()
                 if phase != .committing {
-                    cancellation = link.cancel(on: canceller)
+                    cancellation = link.cancel(on: startedCanceller())
                     limit = .now + PostgreSQLConnection.grace
                 }
             }
@@ -346,6 +387,14 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         }
     }
 
+    private func startedCanceller() -> NIOThreadPool {
+        if let canceller { return canceller }
+        let new = NIOThreadPool(numberOfThreads: 1)
+        new.start()
+        canceller = new
+        return new
+    }
+
     // MARK: Connecting
 
     /// Tries the servers in turn, again and again, until one takes the connection or the time is over.
@@ -355,10 +404,15 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         var known: [String] = []
         while true {
             var reasons: [String] = []
-            for parameters in servers.parameters {
+            for parameters in servers.parameters(isSessionless: isSessionless) {
                 do {
                     return try PostgreSQLLink(parameters, until: min(limit, .now + settings.connectTimeLimit))
-                } catch PostgreSQLFailure.unreachable(let reason) {
+                } catch let failure as PostgreSQLFailure {
+                    if failure.isOfPooler, !isSessionless {
+                        isSessionless = true
+                        return try connect()
+                    }
+                    guard case .unreachable(let reason) = failure else { throw failure }
                     reasons.append(reason)
                 }
             }

@@ -1,5 +1,3 @@
-internal import NIOPosix
-
 extension Database {
     /// Uses a PostgreSQL server of version 14 or newer. Nothing is connected before it is needed.
     /// - Parameters:
@@ -19,22 +17,14 @@ extension Database {
 final class PostgreSQLEngine: StorageEngine {
     private let writes: PostgreSQLQueue
     private let reads: PostgreSQLQueue
-    private let canceller: NIOThreadPool
 
     init(connectionString: String, schema: String, settings: PostgreSQLSettings) throws {
         let servers = try PostgreSQLServers(connectionString, schema: schema, settings: settings)
-        let canceller = NIOThreadPool(numberOfThreads: 1)
-        canceller.start()
-        self.canceller = canceller
         let makeConnection: @Sendable () -> PostgreSQLConnection = {
-            PostgreSQLConnection(servers: servers, schema: schema, settings: settings, canceller: canceller)
+            PostgreSQLConnection(servers: servers, schema: schema, settings: settings)
         }
         writes = PostgreSQLQueue(isReadOnly: false, size: settings.writers, makeConnection: makeConnection)
         reads = PostgreSQLQueue(isReadOnly: true, size: settings.readers, makeConnection: makeConnection)
-    }
-
-    deinit {
-        canceller.shutdownGracefully { _ in }
     }
 
     func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {

@@ -21,7 +21,19 @@ enum PostgreSQLFailure: Error {
     /// Whether what the session has prepared is of no use any more: a schema was changed, or it is another session.
     var isOfSession: Bool {
         guard case .refused(let state, let message) = self else { return false }
-        return ["26000", "42P05"].contains(state) || (state == "0A000" && message.contains("cached plan"))
+        return isOfAnotherSession || (state == "0A000" && message.contains("cached plan"))
+    }
+
+    /// Whether what was prepared is not there: something between here and the server lets connections share sessions.
+    var isOfAnotherSession: Bool {
+        guard case .refused("26000", _) = self else { return false }
+        return true
+    }
+
+    /// Whether what pools connections has refused to tell a session anything.
+    var isOfPooler: Bool {
+        guard case .unreachable(let message) = self else { return false }
+        return message.contains("unsupported startup parameter")
     }
 
     /// Whether it is what the body asked for that was wrong.
@@ -55,10 +67,6 @@ extension StorageError {
             case "23502": .constraint(.notNull, detail: message)
             case _ where sqlState.hasPrefix("23"): .constraint(.other, detail: message)
             case _ where PostgreSQLFailure.timeLimits.contains(sqlState): .timeLimit(message)
-            case "26000", "42P05":
-                .engine(
-                    code: sqlState,
-                    message: "\(message); behind PgBouncer in transaction mode the settings must say that there is no session")
             default: .engine(code: sqlState, message: message)
             }
     }

@@ -7,24 +7,28 @@ import Values
 /// first server that swallows packets the second would never be asked.
 struct PostgreSQLServers: Sendable {
     /// libpq's keywords, for each server.
-    let parameters: [[String: String]]
+    private let parameters: [[String: String]]
+    /// What a session, or where there is none each transaction, is told first.
+    let session: [(name: String, value: String)]
 
     init(_ connectionString: String, schema: String, settings: PostgreSQLSettings) throws {
         guard PostgreSQLServers.isPlain(schema) else {
             throw StorageError.unavailable("a schema's name is 1 to 63 lower-case letters, digits and underscores, not \(schema)")
         }
+        session = [
+            ("search_path", schema),
+            ("statement_timeout", "\(settings.statementTimeLimit.milliseconds)"),
+            ("lock_timeout", "\(settings.lockTimeLimit.milliseconds)"),
+            // A client that is gone without a word does not hold its locks for ever.
+            ("idle_in_transaction_session_timeout", "\(settings.statementTimeLimit.milliseconds)"),
+        ]
         // What is wrong with it is not repeated: libpq quotes the text, and with it passwords.
         guard var common = PostgreSQLServers.parse(connectionString) else {
             throw StorageError.unavailable("the connection string cannot be read; it is postgresql://user@host/database or key=value pairs")
         }
         common["client_encoding"] = "UTF8"
         common["fallback_application_name"] = schema
-        // A service writes, and so has no use for a standby.
-        if common["target_session_attrs"] == nil { common["target_session_attrs"] = "read-write" }
-        if !settings.isSessionless {
-            let options = PostgreSQLServers.session(schema, settings).map { "-c \($0.name)=\($0.value)" }
-            common["options"] = ([common["options"]].compactMap { $0 } + options).joined(separator: " ")
-        }
+        common.merge(PostgreSQLServers.defaults) { own, _ in own }
         let hosts = PostgreSQLServers.list(common["host"])
         let addresses = PostgreSQLServers.list(common["hostaddr"])
         let ports = PostgreSQLServers.list(common["port"])
@@ -41,16 +45,24 @@ struct PostgreSQLServers: Sendable {
         }
     }
 
-    /// What a session, or without one each transaction, is told first.
-    static func session(_ schema: String, _ settings: PostgreSQLSettings) -> [(name: String, value: String)] {
-        [
-            ("search_path", schema),
-            ("statement_timeout", "\(settings.statementTimeLimit.milliseconds)"),
-            ("lock_timeout", "\(settings.lockTimeLimit.milliseconds)"),
-            // A client that is gone without a word does not hold its locks for ever.
-            ("idle_in_transaction_session_timeout", "\(settings.statementTimeLimit.milliseconds)"),
-        ]
+    /// - Parameter isSessionless: whether the session is told nothing.
+    func parameters(isSessionless: Bool) -> [[String: String]] {
+        guard !isSessionless else { return parameters }
+        return parameters.map { one in
+            var one = one
+            let options = session.map { "-c \($0.name)=\($0.value)" }
+            one["options"] = ([one["options"]].compactMap { $0 } + options).joined(separator: " ")
+            return one
+        }
     }
+
+    /// What the connection string may say otherwise.
+    private static let defaults = [
+        // A service writes, and so has no use for a standby.
+        "target_session_attrs": "read-write",
+        // Of a host that is gone without a word the system would tell after two hours; a commit waits for that.
+        "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3", "tcp_user_timeout": "10000",
+    ]
 
     private static func isPlain(_ name: String) -> Bool {
         (1...63).contains(name.utf8.count)

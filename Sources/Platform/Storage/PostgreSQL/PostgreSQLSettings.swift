@@ -14,9 +14,6 @@ package struct PostgreSQLSettings: Sendable {
     package var connectTimeLimit = TimeSpan.seconds(3)
     /// How long work that has no deadline waits for a server to be there.
     package var patience = TimeSpan.seconds(10)
-    /// Leaves nothing in a session: for PgBouncer in transaction mode, where each transaction may have another one. Statements are
-    /// then prepared anew each time, and each transaction sets its schema and time limits first.
-    package var isSessionless = false
 
     package init() {}
 }

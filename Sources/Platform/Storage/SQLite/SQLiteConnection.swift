@@ -27,8 +27,14 @@ import Values
         return Int(unsafe sqlite3_changes(handle))
     }
 
-    func queue(_ sql: SQL) throws {
-        _ = try execute(sql)
+    func queue(_ sql: SQL) throws -> Answer<Int> {
+        let changes = try execute(sql)
+        return Answer { changes }
+    }
+
+    func ask(_ sql: SQL) throws -> Answer<[Row]> {
+        let rows = try rows(sql)
+        return Answer { rows }
     }
 
     /// Grows with every change that this connection makes.
