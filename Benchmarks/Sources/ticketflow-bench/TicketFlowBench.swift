@@ -4,7 +4,13 @@ import Foundation
 @main
 struct TicketFlowBench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ticketflow-bench",
+        commandName: "ticketflow-bench", abstract: "Measures the program, and makes what it is measured on.",
+        subcommands: [RunCommand.self, FillCommand.self], defaultSubcommand: RunCommand.self)
+}
+
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
         abstract: "Measures the program against yardsticks in the same run, over HTTP on this machine.",
         discussion: """
             Prints a line for each benchmark on standard output: its name, the ratio to the yardstick, the goal, the value. All else goes to \
@@ -50,7 +56,6 @@ struct TicketFlowBench: ParsableCommand {
     }
 
     func run() throws {
-        Program.endWithThisProcess()
         let path = binary ?? ProcessInfo.processInfo.environment["TICKETFLOW"] ?? ".build/release/ticketflow"
         guard FileManager.default.isExecutableFile(atPath: path) else {
             throw ValidationError("There is no program at \(path). Make it with `make build`, or say where it is with --binary.")
