@@ -37,6 +37,12 @@ struct RunCommand: ParsableCommand {
     @Option(help: "How many tickets are sold for growth.")
     var tickets = 100_000
 
+    @Option(help: "How many tickets were sold before in holds-growth. Its goal speaks of 10,000,000, which take half an hour to make.")
+    var sold = 200_000
+
+    @Option(help: "The database for holds-growth, filled before with `fill`; it gets a neighbour on its server for a while.")
+    var filled: String?
+
     @Option(help: "The folder in which data folders are made; on the disk that is to be measured.")
     var scratch = "/var/tmp"
 
@@ -50,8 +56,10 @@ struct RunCommand: ParsableCommand {
         for name in only where !Benchmark.all.contains(where: { $0.name == name }) {
             throw ValidationError("There is no benchmark \(name). There are \(Benchmark.all.map(\.name).joined(separator: ", ")).")
         }
-        guard clients > 0, rounds > 0, seconds > 0, (1_000...9_000_000).contains(tickets) else {
-            throw ValidationError("Clients, rounds and seconds are more than 0; tickets from 1,000 to 9,000,000.")
+        guard clients > 0, rounds > 0, seconds > 0, (1_000...9_000_000).contains(tickets), sold > 0, sold.isMultiple(of: 10)
+        else {
+            throw ValidationError(
+                "Clients, rounds and seconds are more than 0; tickets from 1,000 to 9,000,000; sold a multiple of ten.")
         }
     }
 
@@ -66,7 +74,8 @@ struct RunCommand: ParsableCommand {
             note("\(scratch) is in memory: nothing that follows is durable. Name a folder on a disk with --scratch.")
         }
         let bench = Bench(
-            binary: path, scratch: scratch, clients: clients, seconds: seconds, rounds: rounds, tickets: tickets)
+            binary: path, scratch: scratch, clients: clients, seconds: seconds, rounds: rounds, tickets: tickets, sold: sold,
+            filled: filled)
         var report = Report(machine: machine, clients: clients)
         var isMet = true
         for benchmark in Benchmark.all where only.isEmpty || only.contains(benchmark.name) {
