@@ -51,7 +51,7 @@ check: lint testdeps .venv/installed ## all that a pull request must pass
 	$(SWIFT) test --skip-build
 	TICKETFLOW_TEST_ENGINE=postgres $(SWIFT) test --skip-build --filter ServiceTests
 
-bench: build ## measures against yardsticks in the same run; ONLY=name for one
+bench: build testdeps ## measures against yardsticks in the same run; ONLY=name for one
 	$(SWIFT) run -c release --package-path Benchmarks ticketflow-bench --binary "$(CURDIR)/.build/release/ticketflow" \
 		$(if $(ONLY),--only $(ONLY))
 
