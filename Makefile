@@ -55,7 +55,7 @@ check: lint testdeps .venv/installed ## all that a pull request must pass
 	TICKETFLOW_TEST_ENGINE=postgres $(SWIFT) test --skip-build --filter ServiceTests
 	TICKETFLOW_TEST_SHAPE=distributed $(SWIFT) test --skip-build --filter 'SystemTests.*($(SCENARIOS))'
 
-bench: build ## measures against yardsticks in the same run; ONLY=name for one
+bench: build testdeps ## measures against yardsticks in the same run; ONLY=name for one
 	$(SWIFT) run -c release --package-path Benchmarks ticketflow-bench --binary "$(CURDIR)/.build/release/ticketflow" \
 		$(if $(ONLY),--only $(ONLY))
 

@@ -21,11 +21,13 @@ let package = Package(
         .executableTarget(
             name: "ticketflow-bench",
             dependencies: [
+                "ConfirmedPublish",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: settings),
+        .target(name: "ConfirmedPublish", linkerSettings: [.linkedLibrary("rabbitmq")]),
         .testTarget(
             name: "BenchTests",
             dependencies: ["ticketflow-bench", .product(name: "NIOCore", package: "swift-nio")],

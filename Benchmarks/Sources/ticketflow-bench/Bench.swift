@@ -12,6 +12,10 @@ struct Bench {
     let rounds: Int
     /// How many tickets `growth` sells.
     let tickets: Int
+    /// How many tickets were sold before in `holds-growth`.
+    let sold: Int
+    /// The database of those, where it was filled before.
+    let filled: String?
     let load = Load()
 
     /// Not measured: caches fill, statements are prepared.
@@ -20,9 +24,10 @@ struct Bench {
     var time: Load.Time { Load.Time(warmUp: Bench.warmUp, measured: seconds) }
 
     /// Runs the program on a new data folder.
-    func withProgram<Result>(_ body: (Program) throws -> Result) throws -> Result {
+    /// - Parameter settings: further ones, by the names of their variables.
+    func withProgram<Result>(_ settings: [String: String] = [:], _ body: (Program) throws -> Result) throws -> Result {
         try withFolder { folder in
-            let program = try Program(binary, on: folder, load: load)
+            let program = try Program(binary, on: folder, settings: settings, load: load)
             defer { program.stop() }
             try program.waitUntilReady()
             do {
@@ -36,8 +41,26 @@ struct Bench {
     }
 
     /// Runs the program on a new data folder, with an organizer in it.
-    func withShop<Result>(_ body: (Program, Shop) throws -> Result) throws -> Result {
-        try withProgram { program in try body(program, try Shop(program, load: load)) }
+    func withShop<Result>(_ settings: [String: String] = [:], _ body: (Program, Shop) throws -> Result) throws -> Result {
+        try withProgram(settings) { program in try body(program, try Shop(program, load: load)) }
+    }
+
+    /// Runs a PostgreSQL in a new folder.
+    func withPostgreSQL<Result>(_ body: (PostgreSQL) throws -> Result) throws -> Result {
+        try withFolder { folder in
+            let server = try PostgreSQL(in: folder, port: try load.freePorts(1)[0])
+            defer { server.stop() }
+            return try body(server)
+        }
+    }
+
+    /// Runs a RabbitMQ in a new folder.
+    func withRabbitMQ<Result>(_ body: (RabbitMQ) throws -> Result) throws -> Result {
+        try withFolder { folder in
+            let server = try RabbitMQ(in: folder, ports: try load.freePorts(3))
+            defer { server.stop() }
+            return try body(server)
+        }
     }
 
     /// A path for a data folder that is removed afterwards, with what the program has said beside it.
@@ -70,16 +93,22 @@ struct Benchmark: Sendable {
     let name: String
     let run: @Sendable (Bench) throws -> Outcome
 
-    static let all = [holds, purchases, checkIn, memory, start, sellOut, growth]
+    static let all = [
+        holds, purchases, checkIn, memory, start, sellOut, growth, holdsPostgreSQL, purchasesPostgreSQL, messagesRabbitMQ, holdsGrowth,
+    ]
 }
 
 /// What came of a benchmark.
 struct Outcome {
     enum Goal {
         /// `value / yardstick` has to reach it.
-        case ratio(atLeast: Double)
+        case ratioAtLeast(Double)
+        /// `value / yardstick` may not be more.
+        case ratioAtMost(Double)
         /// `value` may not be more; the goal itself is the yardstick.
-        case value(atMost: Double)
+        case valueAtMost(Double)
+        /// It is told and that is all.
+        case none
     }
 
     let value: Double
@@ -89,21 +118,23 @@ struct Outcome {
     /// Further values and goals that have to be met, by name.
     var more: [(name: String, value: Double, isMet: Bool)]
 
-    init(_ value: Double, _ unit: String, yardstick: Double, atLeast goal: Double, more: [(name: String, value: Double, isMet: Bool)] = [])
-    {
+    init(
+        _ value: Double, _ unit: String, yardstick: Double, _ goal: Goal, more: [(name: String, value: Double, isMet: Bool)] = []
+    ) {
         self.value = value
         self.unit = unit
         self.yardstick = yardstick
-        self.goal = .ratio(atLeast: goal)
+        self.goal = goal
         self.more = more
     }
 
+    init(_ value: Double, _ unit: String, yardstick: Double, atLeast goal: Double, more: [(name: String, value: Double, isMet: Bool)] = [])
+    {
+        self.init(value, unit, yardstick: yardstick, .ratioAtLeast(goal), more: more)
+    }
+
     init(_ value: Double, _ unit: String, atMost goal: Double, more: [(name: String, value: Double, isMet: Bool)] = []) {
-        self.value = value
-        self.unit = unit
-        yardstick = goal
-        self.goal = .value(atMost: goal)
-        self.more = more
+        self.init(value, unit, yardstick: goal, .valueAtMost(goal), more: more)
     }
 
     var ratio: Double { value / yardstick }
@@ -111,8 +142,10 @@ struct Outcome {
     var isMet: Bool {
         let isMet =
             switch goal {
-            case .ratio(let least): ratio >= least
-            case .value(let most): value <= most
+            case .ratioAtLeast(let least): ratio >= least
+            case .ratioAtMost(let most): ratio <= most
+            case .valueAtMost(let most): value <= most
+            case .none: true
             }
         return isMet && more.allSatisfy(\.isMet)
     }
@@ -121,12 +154,12 @@ struct Outcome {
     func line(_ name: String) -> String {
         let goal =
             switch goal {
-            case .ratio(let least): least
-            case .value(let most): most
+            case .ratioAtLeast(let goal), .ratioAtMost(let goal), .valueAtMost(let goal): goal.text
+            case .none: "none"
             }
         let more = more.map { " \($0.name)=\($0.value.text)" }.joined()
         return """
-            \(name) ratio=\(ratio.text) goal=\(goal.text) value=\(value.text) unit=\(unit) yardstick=\(yardstick.text) \
+            \(name) ratio=\(ratio.text) goal=\(goal) value=\(value.text) unit=\(unit) yardstick=\(yardstick.text) \
             met=\(isMet ? "yes" : "no")\(more)
             """
     }

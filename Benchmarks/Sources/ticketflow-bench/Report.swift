@@ -12,8 +12,10 @@ struct Report {
     mutating func add(_ name: String, _ outcome: Outcome) {
         let (yardstick, goal) =
             switch outcome.goal {
-            case .ratio(let least): ("\(outcome.yardstick.text)", "at least \(least.text)")
-            case .value(let most): ("", "at most \(most.text) \(outcome.unit)")
+            case .ratioAtLeast(let least): (outcome.yardstick.text, "at least \(least.text)")
+            case .ratioAtMost(let most): (outcome.yardstick.text, "at most \(most.text)")
+            case .valueAtMost(let most): ("", "at most \(most.text) \(outcome.unit)")
+            case .none: (outcome.yardstick.text, "")
             }
         let value = "\(outcome.value.text) \(outcome.unit)"
         rows.append("| \(name) | \(value) | \(yardstick) | \(outcome.ratio.text) | \(goal) | \(outcome.isMet ? "yes" : "no") |")

@@ -4,7 +4,13 @@ import Foundation
 @main
 struct TicketFlowBench: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ticketflow-bench",
+        commandName: "ticketflow-bench", abstract: "Measures the program, and makes what it is measured on.",
+        subcommands: [RunCommand.self, FillCommand.self], defaultSubcommand: RunCommand.self)
+}
+
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
         abstract: "Measures the program against yardsticks in the same run, over HTTP on this machine.",
         discussion: """
             Prints a line for each benchmark on standard output: its name, the ratio to the yardstick, the goal, the value. All else goes to \
@@ -31,6 +37,12 @@ struct TicketFlowBench: ParsableCommand {
     @Option(help: "How many tickets are sold for growth.")
     var tickets = 100_000
 
+    @Option(help: "How many tickets were sold before in holds-growth. Its goal speaks of 10,000,000, which take half an hour to make.")
+    var sold = 200_000
+
+    @Option(help: "The database for holds-growth, filled before with `fill`; it gets a neighbour on its server for a while.")
+    var filled: String?
+
     @Option(help: "The folder in which data folders are made; on the disk that is to be measured.")
     var scratch = "/var/tmp"
 
@@ -44,13 +56,14 @@ struct TicketFlowBench: ParsableCommand {
         for name in only where !Benchmark.all.contains(where: { $0.name == name }) {
             throw ValidationError("There is no benchmark \(name). There are \(Benchmark.all.map(\.name).joined(separator: ", ")).")
         }
-        guard clients > 0, rounds > 0, seconds > 0, (1_000...9_000_000).contains(tickets) else {
-            throw ValidationError("Clients, rounds and seconds are more than 0; tickets from 1,000 to 9,000,000.")
+        guard clients > 0, rounds > 0, seconds > 0, (1_000...9_000_000).contains(tickets), sold > 0, sold.isMultiple(of: 10)
+        else {
+            throw ValidationError(
+                "Clients, rounds and seconds are more than 0; tickets from 1,000 to 9,000,000; sold a multiple of ten.")
         }
     }
 
     func run() throws {
-        Program.endWithThisProcess()
         let path = binary ?? ProcessInfo.processInfo.environment["TICKETFLOW"] ?? ".build/release/ticketflow"
         guard FileManager.default.isExecutableFile(atPath: path) else {
             throw ValidationError("There is no program at \(path). Make it with `make build`, or say where it is with --binary.")
@@ -61,7 +74,8 @@ struct TicketFlowBench: ParsableCommand {
             note("\(scratch) is in memory: nothing that follows is durable. Name a folder on a disk with --scratch.")
         }
         let bench = Bench(
-            binary: path, scratch: scratch, clients: clients, seconds: seconds, rounds: rounds, tickets: tickets)
+            binary: path, scratch: scratch, clients: clients, seconds: seconds, rounds: rounds, tickets: tickets, sold: sold,
+            filled: filled)
         var report = Report(machine: machine, clients: clients)
         var isMet = true
         for benchmark in Benchmark.all where only.isEmpty || only.contains(benchmark.name) {

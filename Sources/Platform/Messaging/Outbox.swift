@@ -82,7 +82,7 @@ package struct OutboxRelay: Service {
         guard !messages.isEmpty else { return 0 }
         try await broker.publish(messages)
         try await database.write { tx in
-            try tx.inChunks(messages.map(\.id)) { ids in _ = try tx.execute("DELETE FROM outbox WHERE id IN \(list: ids)") }
+            try tx.inChunks(messages.map(\.id)) { ids in try tx.queue("DELETE FROM outbox WHERE id IN \(list: ids)") }
         }
         return messages.count
     }

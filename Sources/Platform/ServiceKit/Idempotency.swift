@@ -24,13 +24,15 @@ package struct IdempotencyKey: Hashable, Sendable {
 /// that a crash could leave behind.
 package enum Idempotency {
     package static let retention = TimeSpan.hours(48)
+    /// How many old keys are looked for at once, and forgotten in one transaction.
+    private static let part = 256
 
     package static let migration = Migration(
         "0000-idempotency",
         """
         CREATE TABLE idempotency (
             principal TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, status BIGINT NOT NULL,
-            location TEXT, body TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (principal, key)
+            location TEXT, body TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (key, principal)
         ) CLUSTERED;
         """)
 
@@ -79,17 +81,23 @@ package enum Idempotency {
     /// Old keys are looked for beside the writers, and forgotten in small parts: an index for it would be written by every request.
     package static func forgetOld(in database: Database) async throws {
         let before = Instant.now - retention
-        let old = try await database.read { tx in
-            try tx.rows("SELECT principal, key FROM idempotency WHERE created_at < \(before)").map { row in
-                (principal: try row["principal"] as String, key: try row["key"] as String)
+        var last = (key: "", principal: "")
+        while true {
+            let old = try await database.read { [last] tx in
+                try tx.rows(
+                    """
+                    SELECT key, principal FROM idempotency WHERE (key, principal) > (\(last.key), \(last.principal)) AND created_at < \(before)
+                    ORDER BY key, principal LIMIT \(part)
+                    """
+                ).map { row in (key: try row["key"] as String, principal: try row["principal"] as String) }
             }
-        }
-        for (principal, keys) in Dictionary(grouping: old, by: \.principal) {
-            for start in stride(from: 0, to: keys.count, by: 256) {
-                let part = keys[start...].prefix(256).map(\.key)
-                try await database.write { tx in
-                    try tx.inChunks(part) { keys in
-                        _ = try tx.execute("DELETE FROM idempotency WHERE principal = \(principal) AND key IN \(list: keys)")
+            guard let end = old.last else { return }
+            last = end
+            let byPrincipal = Dictionary(grouping: old, by: \.principal).mapValues { $0.map(\.key) }
+            try await database.write { tx in
+                for (principal, keys) in byPrincipal {
+                    try tx.inChunks(keys) { keys in
+                        try tx.queue("DELETE FROM idempotency WHERE principal = \(principal) AND key IN \(list: keys)")
                     }
                 }
             }

@@ -82,7 +82,7 @@ protocol EngineConnection {
 
 extension Transaction {
     /// How many values one statement takes: few sizes, so that few statements are prepared and kept.
-    private static let chunks = [64, 16, 4, 1]
+    private static let chunks = [64, 32, 16, 8, 4, 2, 1]
 
     /// Inserts rows with as few statements as possible.
     /// - Parameters:

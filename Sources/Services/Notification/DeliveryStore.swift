@@ -5,9 +5,13 @@ import Values
 
 /// Deliveries and how far they came.
 enum DeliveryStore {
+    /// Of a row that is found by its id. Said plainly, a planner may look for it among all that are pending, by an index that is the
+    /// smallest one while next to nothing is.
+    private static let isPending: SQL = "state || '' = 'pending'"
+
     /// Once for each kind and subject, however often it is told.
     static func insert(_ delivery: Delivery, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO delivery (id, kind, subject_id, order_id, user_id, address, email, subject, details, state,
                 next_attempt_at, created_at)
@@ -26,7 +30,7 @@ enum DeliveryStore {
             UPDATE delivery SET next_attempt_at = \(now + lease), attempts = attempts + 1
             WHERE id IN (
                 SELECT id FROM delivery WHERE state = 'pending' AND next_attempt_at <= \(now) ORDER BY next_attempt_at LIMIT \(limit)
-            ) AND state = 'pending' AND next_attempt_at <= \(now)
+            ) AND \(isPending) AND next_attempt_at <= \(now)
             RETURNING id, kind, subject_id, order_id, user_id, address, subject, details, attempts, created_at
             """
         ).map { row in
@@ -42,13 +46,13 @@ enum DeliveryStore {
         try tx.execute(
             """
             UPDATE delivery SET state = 'sent', sent_at = \(tx.now), subject = \(subject), failure = NULL, details = '{}'
-            WHERE id = \(id) AND state = 'pending'
+            WHERE id = \(id) AND \(isPending)
             """)
     }
 
     static func postpone(_ id: DeliveryID, until time: Instant, because failure: String, in tx: Transaction) throws {
         try tx.execute(
-            "UPDATE delivery SET next_attempt_at = \(time), failure = \(failure) WHERE id = \(id) AND state = 'pending'")
+            "UPDATE delivery SET next_attempt_at = \(time), failure = \(failure) WHERE id = \(id) AND \(isPending)")
     }
 
     /// For good.
@@ -56,7 +60,7 @@ enum DeliveryStore {
         try tx.execute(
             """
             UPDATE delivery SET state = \(state.rawValue), failure = \(failure), details = '{}'
-            WHERE id = \(id) AND state = 'pending'
+            WHERE id = \(id) AND \(isPending)
             """)
     }
 

@@ -6,8 +6,13 @@ import Storage
 struct NotificationEvents {
     private static let queue = "notification.deliveries"
 
-    let database: Database
-    let newDeliveries: Signal
+    private let inbox: Inbox
+    private let newDeliveries: Signal
+
+    init(database: Database, newDeliveries: Signal) {
+        inbox = Inbox(of: NotificationEvents.queue, in: database)
+        self.newDeliveries = newDeliveries
+    }
 
     var consumers: [Consumer] {
         [
@@ -26,8 +31,7 @@ struct NotificationEvents {
     private func record(_ delivery: Delivery?, _ id: MessageID) async throws {
         guard let delivery else { return }
         let newDeliveries = newDeliveries
-        try await database.write { tx in
-            guard try Inbox.accept(id, by: NotificationEvents.queue, in: tx) else { return }
+        try await inbox.once(id) { tx in
             try DeliveryStore.insert(delivery, in: tx)
             tx.onCommit { newDeliveries.send() }
         }

@@ -42,7 +42,7 @@ enum SaleStore {
 
     /// So that an order and its refund, taken in at the same time, see each other.
     private static func lockEvent(of sale: Sale, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO event (id, organizer_id, currency, version)
             VALUES (\(sale.eventId), \(sale.organizerId), \(sale.currency), 0) ON CONFLICT DO NOTHING
@@ -52,7 +52,7 @@ enum SaleStore {
 
     /// Three statements, however large the order.
     private static func add(_ sale: Sale, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO event_hour (event_id, hour, currency, organizer_id, orders, tickets, gross, refunded)
             VALUES (\(sale.eventId), \(sale.hour), \(sale.currency), \(sale.organizerId), \(sale.orders), \(sale.tickets),
@@ -66,7 +66,7 @@ enum SaleStore {
         guard !shares.isEmpty else { return }
         let names = SQL.joined(
             shares.map { "(\($0.ticketTypeId), \(sale.eventId), \($0.name), 0)" as SQL }, by: ", ")
-        try tx.execute("INSERT INTO ticket_type (id, event_id, name, version) VALUES \(names) ON CONFLICT DO NOTHING")
+        try tx.queue("INSERT INTO ticket_type (id, event_id, name, version) VALUES \(names) ON CONFLICT DO NOTHING")
         let sums = SQL.joined(
             shares.map { share in
                 """
@@ -74,7 +74,7 @@ enum SaleStore {
                 \(share.gross), \(share.refunded))
                 """ as SQL
             }, by: ", ")
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO ticket_type_hour (ticket_type_id, hour, currency, event_id, organizer_id, tickets, gross, refunded)
             VALUES \(sums)
@@ -86,7 +86,7 @@ enum SaleStore {
 
     /// Ignores what is older than what is known.
     static func describe(_ event: Event, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO event (id, organizer_id, name, currency, version)
             VALUES (\(event.id), \(event.organizerId), \(event.name), \(event.currency), \(event.version))
@@ -96,7 +96,7 @@ enum SaleStore {
     }
 
     static func describe(_ type: TicketType, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO ticket_type (id, event_id, name, version)
             VALUES (\(type.id), \(type.eventId), \(type.name), \(type.version))

@@ -2,12 +2,17 @@ import Contracts
 import Messaging
 import Storage
 
-/// What the projections are made of. One transaction for each message, which shares its commit with others.
+/// What the projections are made of.
 struct SalesAnalyticsEvents {
     private static let queue = "sales-analytics.projection"
 
-    let database: Database
-    let concurrency: Int
+    private let inbox: Inbox
+    private let concurrency: Int
+
+    init(database: Database, concurrency: Int) {
+        inbox = Inbox(of: SalesAnalyticsEvents.queue, in: database)
+        self.concurrency = concurrency
+    }
 
     var consumers: [Consumer] {
         [
@@ -16,27 +21,22 @@ struct SalesAnalyticsEvents {
                 [
                     .on(OrderPaid.self) { envelope in
                         let sale = Sale(envelope.body)
-                        try await once(envelope.id) { tx in try SaleStore.addPaid(sale, in: tx) }
+                        try await inbox.once(envelope.id, about: "\(sale.eventId)") { tx in try SaleStore.addPaid(sale, in: tx) }
                     },
                     .on(OrderRefunded.self) { envelope in
                         let sale = Sale(envelope.body)
                         let id = envelope.body.refundId
-                        try await once(envelope.id) { tx in try SaleStore.addRefund(id, sale, in: tx) }
+                        try await inbox.once(envelope.id, about: "\(sale.eventId)") { tx in try SaleStore.addRefund(id, sale, in: tx) }
                     },
                     .on(EventChanged.self) { envelope in
-                        try await once(envelope.id) { tx in try SaleStore.describe(envelope.body.event, in: tx) }
+                        let event = envelope.body.event
+                        try await inbox.once(envelope.id, about: "\(event.id)") { tx in try SaleStore.describe(event, in: tx) }
                     },
                     .on(TicketTypeChanged.self) { envelope in
-                        try await once(envelope.id) { tx in try SaleStore.describe(envelope.body.ticketType, in: tx) }
+                        let type = envelope.body.ticketType
+                        try await inbox.once(envelope.id, about: "\(type.eventId)") { tx in try SaleStore.describe(type, in: tx) }
                     },
                 ])
         ]
-    }
-
-    private func once(_ id: MessageID, _ effect: @escaping @Sendable (Transaction) throws -> Void) async throws {
-        try await database.write { tx in
-            guard try Inbox.accept(id, by: SalesAnalyticsEvents.queue, in: tx) else { return }
-            try effect(tx)
-        }
     }
 }

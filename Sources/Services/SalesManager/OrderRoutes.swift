@@ -33,20 +33,22 @@ struct OrderRoutes: Sendable {
             } else {
                 "user_id = \(user.id)"
             }
-        return try await page(condition, call)
+        return try await page(call) { before, limit, tx in try OrderStore.list(where: condition, before: before, limit: limit, in: tx) }
     }
 
     @Sendable private func listOfEvent(_ call: Call) async throws -> Reply {
         let event: EventID = try call.id("id")
         let facts = try await events.facts(event)
         try await authentication.require(.manager, of: facts.organizerID, for: call.identity, what: "event")
-        return try await page("event_id = \(event)", call)
+        return try await page(call) { before, limit, tx in try OrderStore.list(of: event, before: before, limit: limit, in: tx) }
     }
 
-    private func page(_ condition: SQL, _ call: Call) async throws -> Reply {
+    private func page(
+        _ call: Call, _ list: @escaping @Sendable (_ before: OrderID?, _ limit: Int, Transaction) throws -> [OrderRecord]
+    ) async throws -> Reply {
         let limit = try call.limit
         let before = try call.query("after", as: OrderID.self, "the `next` of an earlier page")
-        let orders = try await database.read { tx in try OrderStore.list(where: condition, before: before, limit: limit + 1, in: tx) }
+        let orders = try await database.read { tx in try list(before, limit + 1, tx) }
         var items: [Order] = []
         // Tickets are shown with the single order.
         for order in orders { items.append(try await purchase.wire(order, withTickets: false)) }

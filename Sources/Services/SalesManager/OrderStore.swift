@@ -116,6 +116,22 @@ enum OrderStore {
         }
     }
 
+    /// A page of an event's orders, newest first.
+    ///
+    /// It begins at a place of the index that has both columns. Asked for one value of `event_id`, a planner may rather go through the
+    /// orders of all events by their ids, which takes the longer the more were sold since.
+    static func list(
+        of event: EventID, where condition: SQL = "TRUE", before: OrderID?, limit: Int, in tx: Transaction
+    ) throws -> [OrderRecord] {
+        let end = before.map(\.description) ?? "~"
+        return try tx.rows(
+            """
+            SELECT * FROM sales_order WHERE (event_id, id) < (\(event), \(end)) AND event_id >= \(event) AND \(condition)
+            ORDER BY event_id DESC, id DESC LIMIT \(limit)
+            """
+        ).map { try order($0, in: tx) }
+    }
+
     private static func order(_ row: Row, in tx: Transaction) throws -> OrderRecord {
         let id: OrderID = try row["id"]
         let currency: Currency = try row["currency"]

@@ -5,14 +5,21 @@ import Storage
 
 /// What SalesManager hears. Nothing waits for it: the reconciler asks about everything that is open.
 struct SalesManagerEvents: Sendable {
-    let database: Database
-    let purchase: Purchase
+    private static let events = "sales-manager.events"
+
+    private let inbox: Inbox
+    private let purchase: Purchase
+
+    init(database: Database, purchase: Purchase) {
+        inbox = Inbox(of: SalesManagerEvents.events, in: database)
+        self.purchase = purchase
+    }
 
     var consumers: [Consumer] {
         [
             Consumer("sales-manager.payments", [.on(PaymentChanged.self) { try await paymentChanged($0) }]),
             Consumer(
-                "sales-manager.events",
+                SalesManagerEvents.events,
                 [.on(EventChanged.self) { try await eventChanged($0) }, .on(EventCanceled.self) { try await eventCanceled($0) }]),
         ]
     }
@@ -28,15 +35,13 @@ struct SalesManagerEvents: Sendable {
     }
 
     private func eventChanged(_ envelope: Envelope<EventChanged>) async throws {
-        try await database.write { tx in
-            guard try Inbox.accept(envelope.id, by: "sales-manager.events", in: tx) else { return }
+        try await inbox.once(envelope.id, about: "\(envelope.body.event.id)") { tx in
             try EventStore.save(envelope.body.event, in: tx)
         }
     }
 
     private func eventCanceled(_ envelope: Envelope<EventCanceled>) async throws {
-        try await database.write { tx in
-            guard try Inbox.accept(envelope.id, by: "sales-manager.events", in: tx) else { return }
+        try await inbox.once(envelope.id, about: "\(envelope.body.eventId)") { tx in
             try EventStore.cancel(envelope.body.eventId, refund: envelope.body.refund, in: tx)
         }
     }

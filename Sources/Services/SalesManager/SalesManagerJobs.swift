@@ -96,7 +96,7 @@ struct Reconciler: Sendable {
             while !Task.isCancelled {
                 let orders = try await database.read { [last] tx in
                     try OrderStore.list(
-                        where: "event_id = \(event) AND status IN ('draft', 'awaitingPayment', 'paid')", before: last,
+                        of: event, where: "status IN ('draft', 'awaitingPayment', 'paid')", before: last,
                         limit: Reconciler.batch, in: tx)
                 }
                 for order in orders {

@@ -78,7 +78,7 @@ enum SalesManagerMigrations {
             );
             CREATE INDEX sales_order_look ON sales_order (look_at) WHERE is_settled = FALSE;
             CREATE INDEX sales_order_event ON sales_order (event_id, id);
-            CREATE INDEX sales_order_standing ON sales_order (event_id) WHERE status IN ('draft', 'awaitingPayment', 'paid');
+            CREATE INDEX sales_order_standing ON sales_order (event_id, id) WHERE status IN ('draft', 'awaitingPayment', 'paid');
             CREATE INDEX sales_order_user ON sales_order (user_id, id) WHERE user_id IS NOT NULL;
             CREATE INDEX sales_order_address ON sales_order (buyer_address, id);
             CREATE TABLE order_line (

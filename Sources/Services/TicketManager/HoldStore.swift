@@ -139,8 +139,10 @@ enum HoldStore {
         try tx.queue("UPDATE hold SET state = \(state) WHERE id = \(id)")
     }
 
+    /// The claims are found by their hold alone. With a condition on `state` a planner may go through the index of all claims that are
+    /// held, which is the smaller one while next to nothing is held.
     static func setClaims(of id: HoldID, from old: ClaimState, to new: ClaimState, in tx: Transaction) throws {
-        try tx.queue("UPDATE hold_claim SET state = \(new) WHERE hold_id = \(id) AND state = \(old)")
+        try tx.queue("UPDATE hold_claim SET state = CASE WHEN state = \(old) THEN \(new) ELSE state END WHERE hold_id = \(id)")
     }
 
     /// Whatever became of them before.
@@ -150,7 +152,8 @@ enum HoldStore {
 
     static func bind(_ id: HoldID, to order: OrderID, until deadline: Instant, in tx: Transaction) throws {
         try tx.queue("UPDATE hold SET order_id = \(order), expires_at = \(deadline) WHERE id = \(id)")
-        try tx.queue("UPDATE hold_claim SET expires_at = \(deadline) WHERE hold_id = \(id) AND state = 'held'")
+        // Also of claims that are no longer held, where it means nothing; see `setClaims`.
+        try tx.queue("UPDATE hold_claim SET expires_at = \(deadline) WHERE hold_id = \(id)")
     }
 
     static func markHeld(_ types: Set<TicketTypeID>, in tx: Transaction) throws {

@@ -12,10 +12,43 @@ extension Benchmark {
                 holds.append(result.perSecond)
                 holders = result.scripts
             }
-            let made = holders.reduce(0) { $0 + $1.count }
-            let held = try shop.stock(of: offer).held
-            guard held == made else { throw Program.Failure(description: "\(made) holds were answered 201, but \(held) tickets are held") }
+            try shop.expect(held: holders, of: offer)
             return Outcome(holds.median, "holds/s", yardstick: noops.median, atLeast: 0.5)
         }
+    }
+
+    /// The same in PostgreSQL, against `pgbench` on the same server, with 16 or 64 clients, whatever is more: a hot row is updated and
+    /// another inserted in each of its transactions.
+    static let holdsPostgreSQL = Benchmark(name: "holds-postgres") { bench in
+        try bench.withPostgreSQL { server in
+            try server.makeDatabase("ticketflow")
+            return try bench.withShop(["TICKETFLOW_DATABASE_URL": server.url("ticketflow")]) { program, shop in
+                let offer = try shop.offer(capacity: 10_000_000)
+                var holders = (0..<bench.clients).map { Holder(offer, serviceToken: shop.serviceToken, name: "hold-\($0)") }
+                var rows: [Int: [Double]] = [:]
+                var holds: [Double] = []
+                for _ in 0..<bench.rounds {
+                    for clients in [16, 64] {
+                        let perSecond = try server.hotRow(clients: clients, seconds: bench.seconds)
+                        note("  pgbench with \(clients) clients: \(perSecond.text)/s")
+                        rows[clients, default: []].append(perSecond)
+                    }
+                    let result = try bench.measure("holds", holders, port: program.ticketManagerPort, on: program)
+                    holds.append(result.perSecond)
+                    holders = result.scripts
+                }
+                try shop.expect(held: holders, of: offer)
+                return Outcome(holds.median, "holds/s", yardstick: rows.values.map(\.median).max() ?? 0, atLeast: 5)
+            }
+        }
+    }
+}
+
+extension Shop {
+    /// - Throws: where other than what the clients were told is held.
+    func expect(held holders: [Holder], of offer: Offer) throws {
+        let made = holders.reduce(0) { $0 + $1.count }
+        let held = try stock(of: offer).held
+        guard held == made else { throw Program.Failure(description: "\(made) holds were answered 201, but \(held) tickets are held") }
     }
 }

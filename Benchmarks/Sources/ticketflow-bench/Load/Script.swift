@@ -34,8 +34,9 @@ struct Turn {
     var goesOn: Bool { window.end.map { .now() < $0 } ?? true }
 
     /// An operation of one or more requests begins.
-    mutating func begin() {
-        begun = .now()
+    /// - Parameter time: when it should have begun, where that counts.
+    mutating func begin(at time: NIODeadline = .now()) {
+        begun = time
     }
 
     /// The operation that was begun is done.

@@ -1,7 +1,6 @@
 import Foundation
 import Glibc
 import NIOCore
-import Synchronization
 
 /// The program that is measured, as a process on a data folder.
 final class Program {
@@ -14,15 +13,15 @@ final class Program {
     let ticketManagerPort: Int
     let authenticationPort: Int
     let folder: String
-    private let process: pid_t
+    private let process: ChildProcess
     private let load: Load
     private let spawned: NIODeadline
-    private var isRunning = true
 
     /// - Parameters:
     ///   - binary: path of the executable.
     ///   - folder: its data folder; made by the program where it is missing.
-    init(_ binary: String, on folder: String, load: Load) throws {
+    ///   - settings: further ones, by the names of their variables.
+    init(_ binary: String, on folder: String, settings: [String: String] = [:], load: Load) throws {
         let ports = try load.freePorts(3)
         port = ports[0]
         ticketManagerPort = ports[1]
@@ -30,7 +29,7 @@ final class Program {
         self.folder = folder
         self.load = load
         spawned = .now()
-        process = try Program.spawn(
+        process = try ChildProcess(
             [binary, "serve", "--data", folder, "--port", "\(ports[0])"],
             environment: [
                 "TICKETFLOW_LOG_LEVEL": "warning",
@@ -38,13 +37,8 @@ final class Program {
                 "TICKETFLOW_AUTHENTICATION_LISTEN": "127.0.0.1:\(ports[2])",
                 "TICKETFLOW_PAYMENT_PROCESSING_SANDBOX_ENABLED": "true",
                 "TICKETFLOW_BENCHMARK_ROUTES": "true",
-            ],
+            ].merging(settings) { $1 },
             output: Program.output(of: folder))
-        Program.running.store(process, ordering: .sequentiallyConsistent)
-    }
-
-    deinit {
-        stop()
     }
 
     /// Returns once `GET /health/ready` answers 200.
@@ -55,10 +49,7 @@ final class Program {
             if let answer = try? load.call("GET", "/health/ready", port: port), answer.status == 200 {
                 return Double((NIODeadline.now() - spawned).nanoseconds) / 1e9
             }
-            var status: Int32 = 0
-            if waitpid(process, &status, WNOHANG) == process {
-                isRunning = false
-                Program.running.store(0, ordering: .sequentiallyConsistent)
+            if process.ending != nil {
                 throw Failure(description: "the program ended before it was ready; it said:\n\(said())")
             }
             usleep(1_000)
@@ -66,20 +57,8 @@ final class Program {
         throw Failure(description: "the program was not ready within a minute; it said:\n\(said())")
     }
 
-    /// Asks it to end, and waits until it has. Kills what has not ended after 30 seconds.
     func stop() {
-        guard isRunning else { return }
-        isRunning = false
-        defer { Program.running.store(0, ordering: .sequentiallyConsistent) }
-        kill(process, SIGTERM)
-        var status: Int32 = 0
-        for _ in 0..<3_000 {
-            if waitpid(process, &status, WNOHANG) != 0 { return }
-            usleep(10_000)
-        }
-        note("the program did not end within 30 seconds of SIGTERM and is killed")
-        kill(process, SIGKILL)
-        waitpid(process, &status, 0)
+        process.stop()
     }
 
     /// What is left to do after a load (messages, mails, reports) is done: a second and a half in which it does next to nothing.
@@ -110,7 +89,7 @@ final class Program {
     /// Resident set in MB (2^20 bytes) now, and the most that it was.
     var memory: (now: Double, most: Double) {
         var values: [Substring: Double] = [:]
-        for line in (readText("/proc/\(process)/status") ?? "").split(separator: "\n") {
+        for line in (readText("/proc/\(process.id)/status") ?? "").split(separator: "\n") {
             let words = line.split { $0 == ":" || $0 == " " || $0 == "\t" }
             if words.count == 3, words[2] == "kB", let number = Double(words[1]) { values[words[0]] = number / 1_024 }
         }
@@ -120,51 +99,12 @@ final class Program {
     /// Processor time, of all threads.
     var processorSeconds: Double {
         // The name, in parentheses, may hold spaces; after it user and system time are the twelfth and thirteenth.
-        let fields = (readText("/proc/\(process)/stat") ?? "").split(separator: ")").last?.split(separator: " ") ?? []
+        let fields = (readText("/proc/\(process.id)/stat") ?? "").split(separator: ")").last?.split(separator: " ") ?? []
         guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return 0 }
         return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 
-    // MARK: Processes
-
-    /// Ended with this process when that is interrupted; 0 for none.
-    private static let running = Atomic<pid_t>(0)
-
-    /// Makes an interruption end the program too.
-    static func endWithThisProcess() {
-        for number in [SIGINT, SIGTERM, SIGHUP] {
-            signal(number) { number in
-                let process = Program.running.load(ordering: .sequentiallyConsistent)
-                if process > 0 { kill(process, SIGTERM) }
-                _exit(128 + number)
-            }
-        }
-    }
-
     private static func output(of folder: String) -> String { "\(folder).log" }
-
-    /// In this process's own group and session, so that an interrupted terminal ends both.
-    private static func spawn(_ arguments: [String], environment: [String: String], output: String) throws -> pid_t {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        let kept = ["PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH"].compactMap { (name: String) in
-            getenv(name).map { (name, String(cString: $0)) }
-        }
-        let variables = environment.merging(kept) { $1 }.map { "\($0)=\($1)" }
-        var process: pid_t = 0
-        var argv = arguments.map { strdup($0) } + [nil]
-        var envp = variables.map { strdup($0) } + [nil]
-        defer { for text in argv + envp { free(text) } }
-        let code = posix_spawn(&process, arguments[0], &actions, nil, &argv, &envp)
-        guard code == 0 else {
-            throw Failure(description: "\(arguments[0]) cannot be started: \(String(cString: strerror(code))); `make build` makes it")
-        }
-        return process
-    }
 }
 
 func readText(_ path: String) -> String? {

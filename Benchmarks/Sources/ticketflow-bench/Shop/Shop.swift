@@ -13,7 +13,7 @@ struct Shop {
     init(_ program: Program, load: Load) throws {
         self.program = program
         self.load = load
-        let (email, password) = ("owner@bench.example", "correct horse battery staple")
+        let (email, password) = ("owner-\(UUID().uuidString)@bench.example", "correct horse battery staple")
         _ = try load.post(
             "/api/v1/auth/register", port: program.port, status: 201,
             body: #"{"email":"\#(email)","password":"\#(password)","name":"Bench Owner"}"#)

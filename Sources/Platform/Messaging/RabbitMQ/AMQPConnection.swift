@@ -183,8 +183,8 @@ extension AMQPConnection {
         try checkReply()
     }
 
-    func acknowledge(_ tag: UInt64) throws {
-        try check(unsafe amqp_basic_ack(handle, AMQPConnection.channel, tag, 0))
+    func acknowledge(_ tag: UInt64, andAllBefore: Bool = false) throws {
+        try check(unsafe amqp_basic_ack(handle, AMQPConnection.channel, tag, andAllBefore ? 1 : 0))
     }
 
     /// Makes it a dead letter.

@@ -64,12 +64,13 @@ package final class RabbitMQBroker: Broker {
     }
 
     package func publish(_ messages: [Message]) async throws {
-        let queues = declared.all
+        let patterns = declared.all.flatMap(\.patterns)
+        let wanted = Set(messages.map(\.name)).filter { name in patterns.contains { topic($0, matches: name) } }
         try await publisher.publish(
             messages.map { message in
                 OutgoingLetter(
                     letter: RabbitMQLetter(message), exchange: RabbitMQTopology.exchange, key: message.name,
-                    isMandatory: queues.contains { $0.patterns.contains { topic($0, matches: message.name) } })
+                    isMandatory: wanted.contains(message.name))
             })
     }
 

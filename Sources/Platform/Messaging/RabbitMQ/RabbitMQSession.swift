@@ -55,12 +55,15 @@ final class RabbitMQSession: Sendable {
         try connection.consume(queue, prefetch: prefetch)
         state.withLock { $0.wasConnected = true }
         var isCanceled = false
+        var acknowledgements = Acknowledgements()
         while true {
             let now = state.withLock { state in
                 defer { state.acknowledged = [] }
                 return state
             }
-            for tag in now.acknowledged { try connection.acknowledge(tag) }
+            let words = acknowledgements.words(for: now.acknowledged)
+            if let tag = words.upTo { try connection.acknowledge(tag, andAllBefore: true) }
+            for tag in words.singly { try connection.acknowledge(tag) }
             if now.isFinished { break }
             if now.isStopping, !isCanceled {
                 try connection.cancelConsumer()
@@ -69,7 +72,12 @@ final class RabbitMQSession: Sendable {
             while let event = try connection.nextEvent() {
                 switch event {
                 case .delivered(let delivery):
-                    if delivery.letter == nil { try connection.reject(delivery.tag) } else { source.yield(delivery) }
+                    if delivery.letter == nil {
+                        try connection.reject(delivery.tag)
+                        acknowledgements.skip(delivery.tag)
+                    } else {
+                        source.yield(delivery)
+                    }
                 case .consumerCanceled: throw RabbitMQError.consumerCanceled
                 case .confirmed, .refused, .returned, .blocked, .unblocked: break
                 }

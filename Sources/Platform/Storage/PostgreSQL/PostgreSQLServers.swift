@@ -21,6 +21,10 @@ struct PostgreSQLServers: Sendable {
             ("lock_timeout", "\(settings.lockTimeLimit.milliseconds)"),
             // A client that is gone without a word does not hold its locks for ever.
             ("idle_in_transaction_session_timeout", "\(settings.statementTimeLimit.milliseconds)"),
+            // A prepared statement keeps the plan that was best when its table was nearly empty, until the table is analyzed again.
+            ("enable_seqscan", "off"),
+            // Compiling a plan costs more than running it, and without sequential scans estimates are large.
+            ("jit", "off"),
         ]
         // What is wrong with it is not repeated: libpq quotes the text, and with it passwords.
         guard var common = PostgreSQLServers.parse(connectionString) else {
