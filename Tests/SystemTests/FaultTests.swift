@@ -71,6 +71,45 @@ extension WholeSystem {
         }
 
         @Test
+        func `a standby may take the place of a PostgreSQL that is lost`() async throws {
+            let pair = try await PostgreSQLPair.launched()
+            try await RabbitMQServer.with { rabbit, host in
+                let servers = Servers(database: pair.connectionString, broker: rabbit.url(host))
+                try await withProgram(CrashTests.settings, on: servers) { program in
+                    let market = try await Market(program)
+                    try await market.open {
+                        try await Task.sleep(for: .seconds(2))
+                        try await pair.failOver()
+                        let before = market.orders
+                        try await eventually("people buy again", within: .seconds(60)) { market.orders > before + 20 }
+                    }
+                    try await expectGoodEnd(of: program, market)
+                }
+            }
+        }
+
+        @Test
+        func `a network that swallows all that goes to PostgreSQL for half a minute lets nobody wait longer than promised`() async throws {
+            let postgres = try await PostgreSQLServer.launched()
+            let network = try FragileNetwork(to: postgres.port)
+            try await RabbitMQServer.with { rabbit, host in
+                let servers = Servers(database: postgres.connectionString(port: network.port), broker: rabbit.url(host))
+                try await withProgram(CrashTests.settings, on: servers) { program in
+                    let market = try await Market(program)
+                    try await market.open {
+                        try await Task.sleep(for: .seconds(2))
+                        network.swallow()
+                        try await Task.sleep(for: .seconds(30))
+                        network.flow()
+                        let before = market.orders
+                        try await eventually("people buy again", within: .seconds(60)) { market.orders > before + 20 }
+                    }
+                    try await expectGoodEnd(of: program, market)
+                }
+            }
+        }
+
+        @Test
         func `17: while RabbitMQ is away for a minute everything is sold, paid and issued, and afterwards told to all`() async throws {
             try await withRabbitMQ { rabbit, program, market in
                 try await market.open(for: .seconds(2))
