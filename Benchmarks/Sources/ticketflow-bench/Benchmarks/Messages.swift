@@ -52,7 +52,7 @@ private enum Messages {
     /// - Returns: how many a second, from the first to the last, by the consumer's own records.
     static func handled(_ count: Int, _ round: Int, _ database: PostgreSQL, _ program: Program) throws -> Double {
         let before = program.processorSeconds
-        let ids = "overlay(pattern.id PLACING lpad(to_hex(\(round + 1) * 1000000000 + n), 12, '0') FROM length(pattern.id) - 11)"
+        let ids = "overlay(pattern.id PLACING lpad(to_hex(\(round + 1)::BIGINT * 1000000000 + n), 12, '0') FROM length(pattern.id) - 11)"
         try database.query(
             """
             INSERT INTO ticket_manager.outbox (id, name, json)
