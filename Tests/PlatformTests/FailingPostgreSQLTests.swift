@@ -22,7 +22,7 @@ import Values
             #expect(isEncrypted)
             // Also a statement on an encrypted connection can be cancelled.
             await #expect(throws: StorageError.self) {
-                try await Deadline.$current.withValue(.now + .milliseconds(200)) {
+                try await Deadline.$current.withValue(.now + .seconds(1)) {
                     try await database.write { tx in _ = try tx.rows("SELECT 1 FROM (SELECT pg_sleep(60)) AS slept") }
                 }
             }
@@ -40,15 +40,20 @@ import Values
             (address("localhost", authority: "\(folder)/nothing.pem"), "does not exist"),
             ("\(plain.connectionString()) sslmode=verify-full sslrootcert=\(server.authority)", "server does not support SSL"),
         ]
-        for (address, reason) in refused {
-            let settings = PostgreSQLTests.settings { $0.patience = .milliseconds(100) }
-            try await PostgreSQLTests.withDatabase(settings: settings, connectionString: address) { database in
-                await #expect {
-                    try await database.write(connection)
-                } throws: { error in
-                    if case StorageError.unavailable(let message) = error { message.contains(reason) } else { false }
+        try await withThrowingTaskGroup { group in
+            for (address, reason) in refused {
+                group.addTask {
+                    let settings = PostgreSQLTests.settings { $0.patience = .seconds(5) }
+                    try await PostgreSQLTests.withDatabase(settings: settings, connectionString: address) { database in
+                        await #expect {
+                            try await database.write(connection)
+                        } throws: { error in
+                            if case StorageError.unavailable(let message) = error { message.contains(reason) } else { false }
+                        }
+                    }
                 }
             }
+            try await group.waitForAll()
         }
     }
 

@@ -1,13 +1,9 @@
 import Foundation
-import Synchronization
 
 /// A temporary folder for a server of a test's own, and what runs programs for it.
 ///
 /// Where this process is the superuser's, everything runs as the user `postgres`: such servers refuse to work for the superuser.
 struct ServerFolder: Sendable {
-    /// No program is started between the making of a pipe and the word that it is for nobody else.
-    private static let spawning = Mutex(())
-
     let path: String
 
     /// - Parameter name: what the folder's name begins with.
@@ -37,12 +33,9 @@ struct ServerFolder: Sendable {
     /// - Parameter processFile: in the folder, with the server's process id in its first line.
     func endWithThisProcess(_ processFile: String, signal: String) throws {
         // Its writing end stays open for as long as this process lives, and no other process has it.
-        let life = try ServerFolder.spawning.withLock { _ in
-            var ends: [Int32] = [0, 0]
-            guard pipe(&ends) == 0, ends.allSatisfy({ fcntl($0, F_SETFD, FD_CLOEXEC) == 0 }) else {
-                throw ServerFailure("there is no pipe left")
-            }
-            return ends
+        var life: [Int32] = [0, 0]
+        guard pipe(&life) == 0, life.allSatisfy({ fcntl($0, F_SETFD, FD_CLOEXEC) == 0 }) else {
+            throw ServerFailure("there is no pipe left")
         }
         defer { close(life[0]) }
         try ServerFolder.spawn(
@@ -73,6 +66,8 @@ struct ServerFolder: Sendable {
             posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         }
         for output in Int32(1)...2 { posix_spawn_file_actions_addopen(&actions, output, "/dev/null", O_WRONLY, 0) }
+        // By what another thread has opened at this moment it may tell whether a program of its own still runs.
+        for other in 3..<min(getdtablesize(), 4_096) { posix_spawn_file_actions_addclose(&actions, other) }
         // This thread may have been made by one that leaves signals to others; the server gets its own.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -84,7 +79,7 @@ struct ServerFolder: Sendable {
         let arguments = command.map { strdup($0) }
         defer { for argument in arguments { free(argument) } }
         var process: pid_t = 0
-        let error = spawning.withLock { _ in posix_spawnp(&process, command[0], &actions, &attributes, arguments + [nil], environ) }
+        let error = posix_spawnp(&process, command[0], &actions, &attributes, arguments + [nil], environ)
         guard error == 0 else { throw ServerFailure("\(command[0]) cannot be started (\(error))") }
         return process
     }

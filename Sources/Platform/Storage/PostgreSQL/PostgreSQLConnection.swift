@@ -417,8 +417,11 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
                 }
             }
             // A round that was cut short says less than the one before it.
-            if known.isEmpty || .now < limit { known = reasons }
-            guard .now + pause < limit else { throw PostgreSQLFailure.unreachable(known.joined(separator: "; ")) }
+            if .now < limit { known = reasons }
+            guard .now + pause < limit else {
+                if known.isEmpty, deadline != nil { throw PostgreSQLFailure.late }
+                throw PostgreSQLFailure.unreachable((known.isEmpty ? reasons : known).joined(separator: "; "))
+            }
             // Not all at the same time, where many connections were lost at once.
             PostgreSQLLink.sleep(TimeSpan(microseconds: .random(in: pause.microseconds / 2...pause.microseconds)))
             pause = min(TimeSpan(microseconds: pause.microseconds * 2), PostgreSQLConnection.longestWait)

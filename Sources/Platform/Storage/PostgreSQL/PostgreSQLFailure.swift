@@ -8,13 +8,15 @@ enum PostgreSQLFailure: Error {
     case lost(String)
     /// No server took a connection in time.
     case unreachable(String)
+    /// The caller's time was over before any server had taken a connection, or refused it.
+    case late
 
     /// Whether the same transaction may go well when it is run again. Never asked for one that may have been committed.
     var isWorthAnotherTry: Bool {
         switch self {
         case .refused(let state, _): PostgreSQLFailure.conflicts.contains(state) || isOfSession
         case .lost: true
-        case .expired, .unreachable: false
+        case .expired, .unreachable, .late: false
         }
     }
 
@@ -45,6 +47,7 @@ enum PostgreSQLFailure: Error {
     var storageError: StorageError {
         switch self {
         case .expired: .deadline(begun: true)
+        case .late: .deadline(begun: false)
         case .lost(let message), .unreachable(let message): .unavailable(message)
         case .refused(let state, let message): StorageError(sqlState: state, message: message)
         }
