@@ -70,11 +70,14 @@ enum HoldStore {
     }
 
     /// The hold with its pools locked: first the pools, whose locks order everything, then the hold as it is under them.
-    static func lock(_ id: HoldID, alsoPools more: Set<PoolID> = [], in tx: Transaction) throws -> (HoldRecord, Stock, Instant)? {
+    /// - Parameter reclaims: whether what has expired in the pools is taken back first. Who takes nothing from them need not know.
+    static func lock(
+        _ id: HoldID, alsoPools more: Set<PoolID> = [], reclaims: Bool = true, in tx: Transaction
+    ) throws -> (HoldRecord, Stock, Instant)? {
         let claimed: [PoolID] = try tx.rows("SELECT pool_id FROM hold_claim WHERE hold_id = \(id)").map { try $0["pool_id"] }
         var pools = more.union(claimed)
         while true {
-            let (stock, now) = try InventoryStore.lock(pools, in: tx)
+            let (stock, now) = try InventoryStore.lock(pools, reclaims: reclaims, in: tx)
             guard let hold = try find(id, in: tx) else { return nil }
             let needed = Set(hold.claims.map(\.pool))
             if needed.isSubset(of: pools) { return (hold, stock, now) }
@@ -124,34 +127,34 @@ enum HoldStore {
 
     /// Writes what a change left of a hold.
     static func replace(_ hold: HoldRecord, in tx: Transaction) throws {
-        try tx.execute("UPDATE hold SET version = \(hold.version) WHERE id = \(hold.id)")
-        try tx.execute("DELETE FROM hold_line WHERE hold_id = \(hold.id)")
+        try tx.queue("UPDATE hold SET version = \(hold.version) WHERE id = \(hold.id)")
+        try tx.queue("DELETE FROM hold_line WHERE hold_id = \(hold.id)")
         try insertLines(hold.lines.map { (hold.id, $0) }, in: tx)
-        try tx.execute("DELETE FROM hold_claim WHERE hold_id = \(hold.id)")
+        try tx.queue("DELETE FROM hold_claim WHERE hold_id = \(hold.id)")
         try tx.insert(
             "INSERT INTO hold_claim (hold_id, pool_id, quantity, state, expires_at) VALUES ",
             hold.claims.map { "(\(hold.id), \($0.pool), \($0.quantity), \($0.state), \(hold.expiresAt))" })
     }
 
     static func set(_ id: HoldID, _ state: HoldState, in tx: Transaction) throws {
-        try tx.execute("UPDATE hold SET state = \(state) WHERE id = \(id)")
+        try tx.queue("UPDATE hold SET state = \(state) WHERE id = \(id)")
     }
 
     static func setClaims(of id: HoldID, from old: ClaimState, to new: ClaimState, in tx: Transaction) throws {
-        try tx.execute("UPDATE hold_claim SET state = \(new) WHERE hold_id = \(id) AND state = \(old)")
+        try tx.queue("UPDATE hold_claim SET state = \(new) WHERE hold_id = \(id) AND state = \(old)")
     }
 
     /// Whatever became of them before.
     static func sellClaims(of id: HoldID, in tx: Transaction) throws {
-        try tx.execute("UPDATE hold_claim SET state = 'sold' WHERE hold_id = \(id)")
+        try tx.queue("UPDATE hold_claim SET state = 'sold' WHERE hold_id = \(id)")
     }
 
     static func bind(_ id: HoldID, to order: OrderID, until deadline: Instant, in tx: Transaction) throws {
-        try tx.execute("UPDATE hold SET order_id = \(order), expires_at = \(deadline) WHERE id = \(id)")
-        try tx.execute("UPDATE hold_claim SET expires_at = \(deadline) WHERE hold_id = \(id) AND state = 'held'")
+        try tx.queue("UPDATE hold SET order_id = \(order), expires_at = \(deadline) WHERE id = \(id)")
+        try tx.queue("UPDATE hold_claim SET expires_at = \(deadline) WHERE hold_id = \(id) AND state = 'held'")
     }
 
     static func markHeld(_ types: Set<TicketTypeID>, in tx: Transaction) throws {
-        try tx.execute("UPDATE ticket_type SET was_held = TRUE WHERE id IN \(list: types.sorted()) AND was_held = FALSE")
+        try tx.queue("UPDATE ticket_type SET was_held = TRUE WHERE id IN \(list: types.sorted()) AND was_held = FALSE")
     }
 }

@@ -41,7 +41,10 @@ enum InventoryStore {
     ///
     /// The time is the database's, read with the locks held, and never before what the pools have seen: an instance whose clock
     /// is wrong cannot sell a living hold again.
-    static func lock(_ ids: some Collection<PoolID>, in tx: Transaction) throws -> (stock: Stock, now: Instant) {
+    /// - Parameter reclaims: whether what has expired is taken back.
+    static func lock(
+        _ ids: some Collection<PoolID>, reclaims: Bool = true, in tx: Transaction
+    ) throws -> (stock: Stock, now: Instant) {
         let rows = try tx.rows(
             """
             SELECT id, capacity, held, sold, allocated, last_seen_at FROM pool
@@ -54,7 +57,7 @@ enum InventoryStore {
             levels[try row["id"]] = Stock.Level(
                 capacity: try row["capacity"], held: try row["held"], sold: try row["sold"], allocated: try row["allocated"])
         }
-        for id in levels.keys.sorted() {
+        for id in levels.keys.sorted() where reclaims {
             let expired: SQL = "pool_id = \(id) AND state = 'held' AND expires_at <= \(now)"
             let returned: Int64? = try tx.row("SELECT CAST(SUM(quantity) AS BIGINT) AS quantity FROM hold_claim WHERE \(expired)")?[
                 "quantity"]
@@ -69,7 +72,7 @@ enum InventoryStore {
 
     static func save(_ stock: Stock, at now: Instant, in tx: Transaction) throws {
         for (id, level) in stock.levels.sorted(by: { $0.key < $1.key }) {
-            try tx.execute(
+            try tx.queue(
                 "UPDATE pool SET held = \(level.held), sold = \(level.sold), last_seen_at = \(now) WHERE id = \(id)")
         }
     }
