@@ -81,6 +81,7 @@ let package = Package(
         systemLibrary("CLibpq", "libpq", "libpq-dev"),
         systemLibrary("CQRencode", "libqrencode", "libqrencode-dev"),
         systemLibrary("CRabbitMQ", "librabbitmq", "librabbitmq-dev"),
+        .systemLibrary(name: "CSQLite", path: "Sources/C/CSQLite"),
         .systemLibrary(name: "CTaskHook", path: "Sources/C/CTaskHook"),
         systemLibrary("CZlib", "zlib", "zlib1g-dev"),
 
@@ -89,7 +90,7 @@ let package = Package(
         platform(
             "Storage",
             [
-                "Values", "EventLoops", "CLibpq", log, lifecycle, .product(name: "GRDB", package: "GRDB.swift"),
+                "Values", "EventLoops", "CLibpq", "CSQLite", log, lifecycle, .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRDBSQLite", package: "GRDB.swift"), .product(name: "NIOPosix", package: "swift-nio"),
             ], touchesC: true),
         platform(

@@ -476,6 +476,24 @@ import Values
         }
     }
 
+    @Test func `only captures of paid orders of which nothing is new are fulfilled`() async throws {
+        try await withHouse { house in
+            let type = try await house.makeOffer(10)
+            let paid = try await house.buy(type)
+            let open = try await house.buy(type, card: Card.asksForConfirmation)
+            let version = try await house.payment(of: paid.order.id).version
+            func fulfilled(_ captures: [Capture]) async throws -> [OrderID] {
+                try await house.sales.call(
+                    .post, SalesManagerRoutes.fulfilledCaptures.path, as: .service(.paymentProcessing), body: Captures(items: captures)
+                ).json(FulfilledCaptures.self).orders
+            }
+            let all = [paid.order.id, open.order.id, OrderID()].map { Capture(order: $0, version: version) }
+            #expect(try await fulfilled(all) == [paid.order.id])
+            #expect(try await fulfilled([Capture(order: paid.order.id, version: version + 1)]).isEmpty)
+            #expect(try await fulfilled([]).isEmpty)
+        }
+    }
+
     @Test func `an older message about a payment does no harm`() async throws {
         try await withHouse { house in
             let type = try await house.makeOffer(10)

@@ -186,6 +186,34 @@ package struct OrderAccess: Codable, Sendable {
     }
 }
 
+/// A payment that was captured, as it stands.
+package struct Capture: Codable, Hashable, Sendable {
+    package var order: OrderID
+    /// Of the payment.
+    package var version: Int64
+
+    package init(order: OrderID, version: Int64) {
+        self.order = order
+        self.version = version
+    }
+}
+
+package struct Captures: Codable, Sendable {
+    package var items: [Capture]
+
+    package init(items: [Capture]) {
+        self.items = items
+    }
+}
+
+package struct FulfilledCaptures: Codable, Sendable {
+    package var orders: [OrderID]
+
+    package init(orders: [OrderID]) {
+        self.orders = orders
+    }
+}
+
 package struct RefundRequest: Codable, Sendable {
     /// Which tickets; none together with no amount means all that is not refunded yet.
     package var units: [OrderUnitID]?

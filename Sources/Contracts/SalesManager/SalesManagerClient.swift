@@ -21,6 +21,12 @@ package struct SalesManagerClient: Sendable {
         try await peer.perform(SalesManagerRoutes.paymentChanged, ["\(id)"], body: payment)
     }
 
+    /// Those of the captures whose orders are paid, have their tickets, and know of the payment what the capture says.
+    package func fulfilled(_ captures: [Capture]) async throws -> [OrderID] {
+        let answer: FulfilledCaptures = try await peer.call(SalesManagerRoutes.fulfilledCaptures, body: Captures(items: captures))
+        return answer.orders
+    }
+
     package func cancel(_ event: EventID, _ cancellation: EventCancellation) async throws {
         try await peer.perform(SalesManagerRoutes.cancelEvent, ["\(event)"], body: cancellation)
     }

@@ -17,8 +17,10 @@ package enum SalesManagerRoutes {
     package static let refundOrder = Route(.post, "/api/v1/orders/{id}/refunds", .user)
     package static let ordersOfEvent = Route(.get, "/api/v1/events/{id}/orders", .user)
 
-    /// For Payments: what became of a payment or a refund, told at once; the same arrives as an event.
+    /// For Payments: what became of a payment or a refund, told at once; all but captures arrives as an event too.
     package static let paymentChanged = Route(.post, "/internal/v1/orders/{id}/payment", .service(scope: Scope.settleOrders))
+    /// Of many captures, which ones are an order's that has its tickets: one question instead of one for each.
+    package static let fulfilledCaptures = Route(.post, "/internal/v1/captures/fulfilled", .service(scope: Scope.settleOrders))
     package static let orderForServices = Route(.get, "/internal/v1/orders/{id}", .service(scope: Scope.readOrders))
     /// Whether the bearer of this token or secret may see the order.
     package static let orderAccess = Route(.post, "/internal/v1/orders/{id}/access", .service(scope: Scope.readOrders))
@@ -26,6 +28,6 @@ package enum SalesManagerRoutes {
 
     package static let all = [
         createCart, cart, deleteCart, addLine, changeLine, removeLine, setCoupon, removeCoupon, checkout, orders, order,
-        cancelOrder, refundOrder, ordersOfEvent, paymentChanged, orderForServices, orderAccess, cancelEvent,
+        cancelOrder, refundOrder, ordersOfEvent, paymentChanged, fulfilledCaptures, orderForServices, orderAccess, cancelEvent,
     ]
 }

@@ -32,6 +32,9 @@ package final class EmbeddedBroker: Broker {
     /// How long dead letters are kept.
     package static let deadLetterRetention = TimeSpan.days(30)
 
+    /// How many messages a consumer takes at once.
+    private static let largestBatch = 256
+
     private let database: Database
     private let waits: [TimeSpan]
     private let queuesAndSignals = Mutex<[String: (patterns: [String], signal: Signal)]>([:])
@@ -82,9 +85,11 @@ package final class EmbeddedBroker: Broker {
         }
         try await withGracefulShutdownHandler {
             var pace = Pace()
+            var wasFull = false
             while !Task.isCancelled, !Task.isShuttingDownGracefully {
-                try await pace.turn()
-                let batch = try await due(in: queue, limit: concurrency * 4)
+                if !wasFull { try await pace.turn() }
+                let batch = try await due(in: queue, limit: EmbeddedBroker.largestBatch)
+                wasFull = batch.count == EmbeddedBroker.largestBatch
                 if batch.isEmpty {
                     // Also without a signal: waits that end, and what an operator replayed from another process.
                     await signal.wait(atMost: .milliseconds(500))

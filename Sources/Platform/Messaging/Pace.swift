@@ -1,7 +1,7 @@
 /// Keeps a loop from turning for every single message: under load what arrives meanwhile shares a turn, its reads and its commit.
 /// The first turn after a quiet moment waits for nothing.
 struct Pace {
-    private static let interval = Duration.milliseconds(25)
+    private static let interval = Duration.milliseconds(200)
 
     private var next = ContinuousClock.now
 

@@ -11,7 +11,7 @@ package struct Call: Sendable {
     package let requestID: String
     let path: String
     let bytes: [UInt8]
-    private let parameters: [String: String]
+    let parameters: [String: String]
     private let query: Query
 
     init(

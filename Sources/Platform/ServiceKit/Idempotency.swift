@@ -115,13 +115,14 @@ extension Problem {
 }
 
 extension Call {
-    /// Who a key belongs to: a user, a service, or whoever holds the secret of a cart or an order.
+    /// Who a key belongs to: a user, a service, or whoever holds the secret of a cart or an order. The id before the secret's hash, so
+    /// that the keys of new carts stand beside each other in the table.
     package var principal: String? {
         switch identity {
         case .user(let user): "\(user.id)"
         case .service(let name, _): "service:\(name)"
         case .anonymous:
-            (headers[.cartToken] ?? headers[.orderToken]).map { "link:\(Call.hash($0.utf8))" }
+            (headers[.cartToken] ?? headers[.orderToken]).map { "link:\(parameters["id"] ?? ""):\(Call.hash($0.utf8))" }
         }
     }
 

@@ -60,9 +60,32 @@ package struct LinkSecret: Sendable {
 
     package func token(for id: String, version: Int64 = 1) -> String {
         let code = HMAC<SHA256>.authenticationCode(for: Data("\(purpose)\n\(id)\n\(version)".utf8), using: key)
-        return Data(code).base64EncodedString()
-            .replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+        return LinkSecret.base64URL(Array(code))
     }
+
+    /// RFC 4648, section 5, without padding.
+    private static func base64URL(_ bytes: [UInt8]) -> String {
+        String(unsafeUninitializedCapacity: (bytes.count * 8 + 5) / 6) { buffer in
+            var (count, pending, bits) = (0, 0, 0)
+            func append(_ value: Int) {
+                buffer[count] = digits[value & 63]
+                count += 1
+            }
+            for byte in bytes {
+                pending = pending << 8 | Int(byte)
+                bits += 8
+                while bits >= 6 {
+                    bits -= 6
+                    append(pending >> bits)
+                }
+                pending &= (1 << bits) - 1
+            }
+            if bits > 0 { append(pending << (6 - bits)) }
+            return count
+        }
+    }
+
+    private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
     /// In the same time for every wrong token.
     package func accepts(_ token: String?, for id: String, version: Int64 = 1) -> Bool {

@@ -3,8 +3,7 @@ import Logging
 import Storage
 import Values
 
-/// Tells Sales of captures, again and again until it has said what became of them. The same goes out as an event; nothing
-/// waits for that to be heard.
+/// Tells Sales of captures, again and again until it has said what became of them.
 struct Announcements: Sendable {
     /// How long Sales may take for one.
     private static let patience = TimeSpan.seconds(10)
@@ -27,14 +26,28 @@ struct Announcements: Sendable {
         }
     }
 
-    /// Those whose time has come. They have another appointment before Sales is called, so that none is told twice in a row.
-    func due(limit: Int) async throws -> [Payment] {
+    /// Settles those whose time has come and whose orders are fulfilled: nearly all, for who buys waits for it. Sales is asked once
+    /// for all of them.
+    /// - Returns: how many were due, and those that Sales has to be told of. They have another appointment before Sales is called, so
+    ///   that none is told twice in a row.
+    func settleDue(limit: Int) async throws -> (due: Int, left: [Payment]) {
         let interval = interval
-        let due = try await database.read { tx in
-            try PaymentStore.dueForAnnouncement(limit: limit, in: tx).map { try PaymentStore.view($0, in: tx) }
+        let due = try await database.read { tx in try PaymentStore.dueForAnnouncement(limit: limit, in: tx) }
+        guard !due.isEmpty else { return (0, []) }
+        let fulfilled: Set<OrderID>
+        do {
+            fulfilled = Set(try await sales.fulfilled(due.map { Capture(order: $0.orderID, version: $0.version) }))
+        } catch {
+            logger.warning("Sales could not be asked about captures; it is asked again", metadata: ["error": "\(error)"])
+            return (0, [])
         }
-        guard !due.isEmpty else { return [] }
-        try await database.write { tx in try PaymentStore.announceAgain(due.map(\.id), after: interval, in: tx) }
-        return due
+        let settled = due.filter { fulfilled.contains($0.orderID) }.map(\.id)
+        let open = due.filter { !fulfilled.contains($0.orderID) }
+        let left = try await database.write { tx in
+            try PaymentStore.settleFulfilled(settled, in: tx)
+            try PaymentStore.announceAgain(open.map(\.id), after: interval, in: tx)
+            return try open.map { try PaymentStore.view($0, in: tx) }
+        }
+        return (due.count, left)
     }
 }

@@ -39,7 +39,7 @@ enum AttemptStore {
     }
 
     static func save(_ attempt: AttemptRecord, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE payment_attempt SET state = \(attempt.state), failure = \(attempt.failure),
                 action_type = \(attempt.action?.type.rawValue), action_url = \(attempt.action?.url),

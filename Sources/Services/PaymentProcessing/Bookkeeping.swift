@@ -34,9 +34,11 @@ struct Bookkeeping: Sendable {
     func record(
         _ outcome: ProviderOutcome, for id: AttemptID, from provider: String, refund: RefundID, in tx: Transaction
     ) throws -> Change? {
-        guard var payment = try PaymentStore.lock(ofAttempt: id, in: tx), var attempt = try AttemptStore.find(id, in: tx),
-            attempt.provider == provider
-        else { return nil }
+        guard var payment = try PaymentStore.lock(ofAttempt: id, in: tx) else { return nil }
+        var attempts = try AttemptStore.all(of: payment.id, in: tx)
+        guard let place = attempts.firstIndex(where: { $0.id == id }), attempts[place].provider == provider else { return nil }
+        var attempt = attempts[place]
+        let rival = attempts.first { $0.isLive && $0.id != id }
         var notes: [Change.Note] = []
         let effect = attempt.hear(outcome)
         switch effect {
@@ -52,7 +54,11 @@ struct Bookkeeping: Sendable {
                 try giveBack(attempt.amount, of: attempt, payment, as: refund, isCounted: true, "surplus capture", in: tx)
             } else {
                 notes.append(.captured)
-                try cancelSoon(rivalsOf: id, of: payment, in: tx)
+                // Another attempt that may still capture is canceled at its provider by the next look-up.
+                if var rival {
+                    rival.checkAt = try tx.now
+                    try AttemptStore.save(rival, in: tx)
+                }
             }
         case .mismatched(let money):
             notes.append(.mismatched(money))
@@ -62,14 +68,16 @@ struct Bookkeeping: Sendable {
                 try giveBack(money, of: attempt, payment, as: refund, isCounted: false, AttemptRecord.amountMismatch, in: tx)
             }
         }
-        if payment.closing != nil, !attempt.isLive, try AttemptStore.live(of: payment.id, in: tx).map({ $0.id == id }) ?? true {
-            payment.finishClosing()
-        }
+        if payment.closing != nil, !attempt.isLive, rival == nil { payment.finishClosing() }
         try schedule(&attempt, of: payment, after: outcome, in: tx)
         try AttemptStore.save(attempt, in: tx)
-        guard effect != .none else { return Change(payment: try PaymentStore.view(payment, in: tx)) }
+        attempts[place] = attempt
+        let view = try PaymentStore.view(payment, attempts, in: tx)
+        guard effect != .none else { return Change(payment: view) }
         try PaymentStore.save(payment, in: tx)
-        return Change(payment: try publish(payment, in: tx), notes: notes)
+        // Sales is told of a capture by calls, until it has settled it.
+        if notes != [.captured] { try tell(view, of: payment, in: tx) }
+        return Change(payment: view, notes: notes)
     }
 
     /// Nil if there is no such refund with this provider.
@@ -132,8 +140,12 @@ struct Bookkeeping: Sendable {
     /// Tells everybody how the payment stands after this transaction.
     func publish(_ payment: PaymentRecord, in tx: Transaction) throws -> Payment {
         let view = try PaymentStore.view(payment, in: tx)
-        try outbox.append(PaymentChanged(payment: view), of: "\(payment.id)", version: payment.version, in: tx)
+        try tell(view, of: payment, in: tx)
         return view
+    }
+
+    private func tell(_ view: Payment, of payment: PaymentRecord, in tx: Transaction) throws {
+        try outbox.append(PaymentChanged(payment: view), of: "\(payment.id)", version: payment.version, in: tx)
     }
 
     /// Makes a refund that nobody has to ask for; a job submits it until it succeeds. One for each attempt, by its cause.
@@ -147,13 +159,6 @@ struct Bookkeeping: Sendable {
                 id: id, paymentID: payment.id, orderID: payment.orderID, attemptID: attempt.id,
                 causeID: "\(RefundRecord.automaticCause)\(attempt.id)", amount: money, reason: reason, isAutomatic: true,
                 isCounted: isCounted, checkAt: now, createdAt: now), in: tx)
-    }
-
-    /// Another attempt that may still capture is canceled at its provider by the next look-up.
-    private func cancelSoon(rivalsOf id: AttemptID, of payment: PaymentRecord, in tx: Transaction) throws {
-        guard var rival = try AttemptStore.live(of: payment.id, in: tx), rival.id != id else { return }
-        rival.checkAt = try tx.now
-        try AttemptStore.save(rival, in: tx)
     }
 
     private func schedule(

@@ -11,7 +11,7 @@ enum LedgerStore {
                 \(entry.amount.currency), \(entry.kind), \(entry.at))
             """
         }
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO ledger_entry (movement_id, account, payment_id, order_id, amount, currency, kind, at)
             VALUES \(SQL.joined(rows, by: ", "))

@@ -60,9 +60,9 @@ struct PaymentProcessingJobs: Sendable {
 
     @Sendable private func announce() async throws {
         for _ in 0..<PaymentProcessingJobs.mostBatches {
-            let due = try await announcements.due(limit: PaymentProcessingJobs.batch)
-            await each(due, "a capture was not announced") { await announcements.tell($0) }
-            if due.count < PaymentProcessingJobs.batch { return }
+            let (due, left) = try await announcements.settleDue(limit: PaymentProcessingJobs.batch)
+            await each(left, "a capture was not announced") { await announcements.tell($0) }
+            if due < PaymentProcessingJobs.batch { return }
         }
     }
 

@@ -57,7 +57,7 @@ enum PaymentStore {
     }
 
     static func save(_ payment: PaymentRecord, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE payment SET state = \(payment.state), captured = \(payment.captured), refunded = \(payment.refunded),
                 paid_by = \(payment.paidBy), closing = \(payment.closing), settled = \(payment.settled),
@@ -68,7 +68,11 @@ enum PaymentStore {
 
     /// The payment as others see it, with its newest attempt in front.
     static func view(_ payment: PaymentRecord, in tx: Transaction) throws -> Payment {
-        let attempts = try AttemptStore.all(of: payment.id, in: tx)
+        try view(payment, try AttemptStore.all(of: payment.id, in: tx), in: tx)
+    }
+
+    /// - Parameter attempts: all of the payment, as they are now, oldest first.
+    static func view(_ payment: PaymentRecord, _ attempts: [AttemptRecord], in tx: Transaction) throws -> Payment {
         let newest = attempts.last
         let currency = payment.amount.currency
         let disputes = try DisputeStore.all(of: payment.id, in: tx)
@@ -94,8 +98,21 @@ enum PaymentStore {
 
     /// Leaves out those that Sales has settled meanwhile.
     static func announceAgain(_ ids: [PaymentID], after wait: TimeSpan, in tx: Transaction) throws {
-        try tx.execute(
-            "UPDATE payment SET announce_at = \(tx.now + wait) WHERE id IN \(list: ids) AND announce_at IS NOT NULL")
+        let next = try tx.now + wait
+        try tx.inChunks(ids) { ids in
+            try tx.queue("UPDATE payment SET announce_at = \(next) WHERE id IN \(list: ids) AND announce_at IS NOT NULL")
+        }
+    }
+
+    /// What `PaymentRecord.settle` does, for many captured payments whose orders are fulfilled.
+    static func settleFulfilled(_ ids: [PaymentID], in tx: Transaction) throws {
+        try tx.inChunks(ids) { ids in
+            try tx.queue(
+                """
+                UPDATE payment SET state = 'closed', settled = 'fulfilled', announce_at = NULL, version = version + 1
+                WHERE id IN \(list: ids) AND state = 'captured'
+                """)
+        }
     }
 
     private static func record(_ row: Row) throws -> PaymentRecord {

@@ -26,12 +26,12 @@ struct CartFilling: Sendable {
         guard var cart = found else { throw Problem.notFound("cart") }
         let lines = [HoldRequestLine(ticketTypeId: line.ticketTypeId, quantity: line.quantity)]
         let callKey = "\(id):\(key.text)"
+        let event = if let known = cart.event { known } else { try await event(of: line.ticketTypeId) }
         if cart.holdID == nil {
-            let event = if let known = cart.event { known } else { try await event(of: line.ticketTypeId) }
             let seconds = holdTime.microseconds / 1_000_000
             let hold = try await tickets.hold(
                 NewHold(eventId: event.id, lines: lines, ttlSeconds: seconds, accessCode: line.accessCode), key: callKey + ":hold")
-            if let reply = try await save(hold, to: cart, key: key) { return reply }
+            if let reply = try await save(hold, of: event, to: cart, key: key) { return reply }
             // Another first line was there before: this one is added to its hold.
             try await tickets.release(hold.id)
             cart = try await find(id)
@@ -39,19 +39,19 @@ struct CartFilling: Sendable {
         guard let holdID = cart.holdID else { throw Problem.notFound("cart") }
         let hold = try await tickets.change(
             holdID, HoldChange(lines: lines, isRelative: true, accessCode: line.accessCode), key: callKey + ":change")
-        return try await saved(hold, to: cart, key: key)
+        return try await saved(hold, of: event, to: cart, key: key)
     }
 
     /// Says how many there are to be, so it may be said again, and each time is a new call.
     func set(_ lineID: CartLineID, _ quantity: Int64, in id: CartID) async throws -> Reply {
         let cart = try await open(id)
-        guard let line = cart.lines.first(where: { $0.id == lineID }), let holdID = cart.holdID else {
+        guard let line = cart.lines.first(where: { $0.id == lineID }), let holdID = cart.holdID, let event = cart.event else {
             throw Problem.notFound("line in this cart")
         }
         let hold = try await tickets.change(
             holdID, HoldChange(lines: [HoldRequestLine(ticketTypeId: line.ticketTypeID, quantity: quantity)]),
             key: "\(id):\(UUID().uuidString)")
-        return try await saved(hold, to: cart, key: nil)
+        return try await saved(hold, of: event, to: cart, key: nil)
     }
 
     func empty(_ id: CartID) async throws {
@@ -106,7 +106,7 @@ struct CartFilling: Sendable {
     }
 
     /// Makes the cart's lines those of the hold. Nil where the cart has another one.
-    private func save(_ hold: Hold, to cart: CartRecord, key: IdempotencyKey?) async throws -> Reply? {
+    private func save(_ hold: Hold, of event: EventFacts, to cart: CartRecord, key: IdempotencyKey?) async throws -> Reply? {
         var cart = cart
         while true {
             let use = cart.couponUseID
@@ -117,9 +117,7 @@ struct CartFilling: Sendable {
                 // A discount is that of the coupon which the cart has now, on the lines that it has now.
                 guard before.couponUseID == use else { return .couponChanged }
                 let reply = try Idempotency.once(key, in: tx) {
-                    if before.holdID == nil { try CartStore.attach(hold, to: id, in: tx) }
-                    try CartStore.save(hold, discounts: discounts, to: before, in: tx)
-                    guard let after = try CartStore.find(id, in: tx) else { throw Problem.notFound("cart") }
+                    let after = try CartStore.save(hold, of: event, discounts: discounts, to: before, in: tx)
                     return try .ok(after.wire(at: try tx.now))
                 }
                 return .reply(reply)
@@ -133,8 +131,8 @@ struct CartFilling: Sendable {
     }
 
     /// For a hold that is the cart's: a cart never changes it for another.
-    private func saved(_ hold: Hold, to cart: CartRecord, key: IdempotencyKey?) async throws -> Reply {
-        guard let reply = try await save(hold, to: cart, key: key) else { throw Problem.notFound("cart") }
+    private func saved(_ hold: Hold, of event: EventFacts, to cart: CartRecord, key: IdempotencyKey?) async throws -> Reply {
+        guard let reply = try await save(hold, of: event, to: cart, key: key) else { throw Problem.notFound("cart") }
         return reply
     }
 

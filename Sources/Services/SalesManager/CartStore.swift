@@ -35,23 +35,23 @@ enum CartStore {
     }
 
     static func find(_ id: CartID, in tx: Transaction) throws -> CartRecord? {
-        try find("cart.id = \(id)", "", in: tx)
+        try find(id, "", in: tx)
     }
 
     static func lock(_ id: CartID, in tx: Transaction) throws -> CartRecord? {
-        guard try tx.row("SELECT id FROM cart WHERE id = \(id) \(.forUpdate)") != nil else { return nil }
-        return try find(id, in: tx)
+        try find(id, "\(.forUpdate)", in: tx)
     }
 
-    private static func find(_ condition: SQL, _ suffix: SQL, in tx: Transaction) throws -> CartRecord? {
+    private static func find(_ id: CartID, _ suffix: SQL, in tx: Transaction) throws -> CartRecord? {
+        // No join, so that only the cart's row is locked; its lines are read under the lock.
         guard
             let row = try tx.row(
                 """
-                SELECT cart.*, event.organizer_id AS organizer_id, event.currency AS currency FROM cart
-                LEFT JOIN event ON event.id = cart.event_id WHERE \(condition)
+                SELECT cart.*, (SELECT organizer_id FROM event WHERE event.id = cart.event_id) AS organizer_id,
+                    (SELECT currency FROM event WHERE event.id = cart.event_id) AS currency
+                FROM cart WHERE id = \(id) \(suffix)
                 """)
         else { return nil }
-        let id: CartID = try row["id"]
         let eventID: EventID? = try row["event_id"]
         let event = try eventID.map { EventFacts(id: $0, organizerID: try row["organizer_id"], currency: try row["currency"]) }
         let lines = try tx.rows("SELECT * FROM cart_line WHERE cart_id = \(id) ORDER BY id").map(line)
@@ -67,32 +67,47 @@ enum CartStore {
             isFeeIncluded: try row["is_fee_included"], discount: try row["discount"])
     }
 
-    /// Gives the cart its hold, whose deadline is the cart's from now on.
-    static func attach(_ hold: Hold, to cart: CartID, in tx: Transaction) throws {
-        try tx.execute(
-            "UPDATE cart SET hold_id = \(hold.id), event_id = \(hold.eventId), expires_at = \(hold.expiresAt) WHERE id = \(cart)")
-    }
-
-    /// Makes the lines those of the hold, which knows best; keeps what is newer.
-    static func save(_ hold: Hold, discounts: [TicketTypeID: Int64], to cart: CartRecord, in tx: Transaction) throws {
-        guard hold.version > cart.holdVersion || cart.holdVersion == 0 else { return }
-        try tx.execute("UPDATE cart SET hold_version = \(hold.version) WHERE id = \(cart.id)")
+    /// Makes the lines those of the hold, which knows best; keeps what is newer. The deadline of a cart's first hold is the cart's from
+    /// then on.
+    /// - Parameter cart: as it is now, its row locked.
+    /// - Returns: the cart as it is then.
+    static func save(
+        _ hold: Hold, of event: EventFacts, discounts: [TicketTypeID: Int64], to cart: CartRecord, in tx: Transaction
+    ) throws -> CartRecord {
+        guard cart.holdID == nil || hold.version > cart.holdVersion else { return cart }
+        var after = cart
+        after.event = event
+        after.holdID = hold.id
+        after.holdVersion = hold.version
+        if cart.holdID == nil { after.expiresAt = hold.expiresAt }
         let kept = Dictionary(cart.lines.map { ($0.ticketTypeID, $0.id) }) { $1 }
-        for (type, line) in kept where !hold.lines.contains(where: { $0.ticketTypeId == type }) {
-            try tx.execute("DELETE FROM cart_line WHERE id = \(line)")
+        after.lines = hold.lines.map { line in
+            PricedLine(
+                id: kept[line.ticketTypeId] ?? CartLineID(), ticketTypeID: line.ticketTypeId, name: line.name, quantity: line.quantity,
+                unitPrice: line.price.amount, taxRate: line.taxRate, unitFee: line.fee, isFeeIncluded: line.feeIncluded,
+                discount: discounts[line.ticketTypeId] ?? 0)
+        }.sorted { $0.id < $1.id }
+        try tx.queue(
+            """
+            UPDATE cart SET event_id = \(event.id), hold_id = \(hold.id), hold_version = \(hold.version), expires_at = \(after.expiresAt)
+            WHERE id = \(cart.id)
+            """)
+        for type in kept.keys where !after.lines.contains(where: { $0.ticketTypeID == type }) {
+            try tx.queue("DELETE FROM cart_line WHERE cart_id = \(cart.id) AND ticket_type_id = \(type)")
         }
-        for line in hold.lines {
-            try tx.execute(
+        for line in after.lines {
+            try tx.queue(
                 """
                 INSERT INTO cart_line
                     (id, cart_id, ticket_type_id, name, quantity, unit_price, tax_rate, unit_fee, is_fee_included, discount)
-                VALUES (\(kept[line.ticketTypeId] ?? CartLineID()), \(cart.id), \(line.ticketTypeId), \(line.name), \(line.quantity),
-                    \(line.price.amount), \(line.taxRate), \(line.fee), \(line.feeIncluded), \(discounts[line.ticketTypeId] ?? 0))
+                VALUES (\(line.id), \(cart.id), \(line.ticketTypeID), \(line.name), \(line.quantity), \(line.unitPrice),
+                    \(line.taxRate), \(line.unitFee), \(line.isFeeIncluded), \(line.discount))
                 ON CONFLICT (cart_id, ticket_type_id) DO UPDATE SET name = excluded.name, quantity = excluded.quantity,
                     unit_price = excluded.unit_price, tax_rate = excluded.tax_rate, unit_fee = excluded.unit_fee,
                     is_fee_included = excluded.is_fee_included, discount = excluded.discount
                 """)
         }
+        return after
     }
 
     static func setCoupon(_ use: CouponUse?, discounts: [TicketTypeID: Int64], of cart: CartID, in tx: Transaction) throws {

@@ -21,8 +21,10 @@ struct Checkout: Sendable {
             // What a key answers is its cart's order, as it stands by then.
             let isKnown = try Idempotency.answer(to: key, in: tx) != nil
             guard let cart = try CartStore.lock(cartID, in: tx) else { throw Problem.notFound("cart") }
-            if !isKnown { try Idempotency.remember(Reply(status: .created), for: key, in: tx) }
-            if let existing = try OrderStore.find(ofCart: cartID, in: tx) { return existing }
+            if cart.state == .ordered, let existing = try OrderStore.find(ofCart: cartID, in: tx) {
+                if !isKnown { try Idempotency.remember(Reply(status: .created), for: key, in: tx) }
+                return existing
+            }
             guard !isKnown else {
                 // Its order was withdrawn with its coupon. The buyer has not agreed to the price without it.
                 throw Problem.conflict(
@@ -31,6 +33,7 @@ struct Checkout: Sendable {
             }
             let now = try tx.now
             let order = try cart.order(id: id, number: number, request, user: user, at: now, expiresAt: now + orderTime)
+            try Idempotency.remember(Reply(status: .created), for: key, in: tx)
             // The cart's row is locked, so nobody else made an order of it meanwhile.
             guard try OrderStore.insert(order, lookAt: now + .seconds(10), in: tx) else { throw Problem.notFound("cart") }
             try CartStore.setState(.ordered, of: cartID, in: tx)

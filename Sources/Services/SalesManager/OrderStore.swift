@@ -183,12 +183,15 @@ enum OrderStore {
     // MARK: Changes
 
     /// Writes what changed, and raises the version.
-    static func save(_ order: inout OrderRecord, lookAt: Instant? = nil, in tx: Transaction) throws {
+    /// - Parameter payment: where Payments said something newer than what is known.
+    static func save(_ order: inout OrderRecord, _ payment: Payment? = nil, lookAt: Instant? = nil, in tx: Transaction) throws {
         order.version += 1
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE sales_order SET status = \(order.status), is_settled = \(order.isSettled), paid_at = \(order.paidAt),
-                version = \(order.version), look_at = COALESCE(\(lookAt), look_at)
+                version = \(order.version), look_at = COALESCE(\(lookAt), look_at),
+                payment = COALESCE(\(try payment.map { try JSON.text(of: $0) }), payment),
+                payment_version = COALESCE(\(payment?.version), payment_version)
             WHERE id = \(order.id)
             """)
     }
@@ -212,14 +215,33 @@ enum OrderStore {
 
     /// A draft that came to nothing before anybody else knew of it; its cart goes on.
     static func delete(_ id: OrderID, in tx: Transaction) throws {
+        let lines: [OrderLineID] = try tx.rows("SELECT line_id FROM order_unit WHERE order_id = \(id)").map { try $0["line_id"] }
         try tx.execute("DELETE FROM order_unit WHERE order_id = \(id)")
-        try tx.execute("DELETE FROM order_line WHERE order_id = \(id)")
+        try tx.execute("DELETE FROM order_line WHERE id IN \(list: Set(lines).sorted())")
         try tx.execute("DELETE FROM sales_order WHERE id = \(id)")
     }
 
     static func due(at now: Instant, limit: Int, in tx: Transaction) throws -> [OrderID] {
         try tx.rows("SELECT id FROM sales_order WHERE is_settled = FALSE AND look_at <= \(now) ORDER BY look_at LIMIT \(limit)")
             .map { try $0["id"] }
+    }
+
+    /// Which of the captures are of paid orders with nothing left to do, and no news.
+    static func fulfilled(_ captures: [Capture], in tx: Transaction) throws -> [OrderID] {
+        var fulfilled: [OrderID] = []
+        try tx.inChunks(captures) { part in
+            let versions = Dictionary(part.map { ($0.order, $0.version) }) { $1 }
+            let rows = try tx.rows(
+                """
+                SELECT id, payment_version FROM sales_order
+                WHERE id IN \(list: part.map(\.order)) AND status = 'paid' AND is_settled = TRUE
+                """)
+            for row in rows {
+                let id: OrderID = try row["id"]
+                if let version = versions[id], try row["payment_version"] >= version { fulfilled.append(id) }
+            }
+        }
+        return fulfilled
     }
 
     static func history(_ id: OrderID, _ action: String, actor: String, reason: String? = nil, in tx: Transaction) throws {

@@ -14,6 +14,7 @@ struct PeerRoutes: Sendable {
     var endpoints: [Endpoint] {
         [
             Endpoint(SalesManagerRoutes.paymentChanged, paymentChanged),
+            Endpoint(SalesManagerRoutes.fulfilledCaptures, fulfilledCaptures),
             Endpoint(SalesManagerRoutes.orderForServices, order),
             Endpoint(SalesManagerRoutes.orderAccess, access),
             Endpoint(SalesManagerRoutes.cancelEvent, cancelEvent),
@@ -23,6 +24,13 @@ struct PeerRoutes: Sendable {
     @Sendable private func paymentChanged(_ call: Call) async throws -> Reply {
         try await purchase.paymentChanged(try call.id("id"), try call.body(Payment.self))
         return .noContent
+    }
+
+    @Sendable private func fulfilledCaptures(_ call: Call) async throws -> Reply {
+        let captures = try call.body(Captures.self).items
+        guard captures.count <= 1_000 else { throw Problem.invalid("items", "must be at most 1,000") }
+        let fulfilled = try await database.read { tx in try OrderStore.fulfilled(captures, in: tx) }
+        return try .ok(FulfilledCaptures(orders: fulfilled))
     }
 
     @Sendable private func order(_ call: Call) async throws -> Reply {

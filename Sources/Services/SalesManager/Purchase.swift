@@ -157,11 +157,12 @@ struct Purchase: Sendable {
         let outbox = outbox
         let (order, isCanceled) = try await database.write { tx -> (OrderRecord, Bool) in
             guard var order = try OrderStore.lock(id, in: tx) else { throw Problem.notFound("order") }
-            if let payment {
-                try OrderStore.save(payment, of: id, in: tx)
-                order.payment = payment
+            let news = payment.flatMap { $0.version > order.payment?.version ?? 0 ? $0 : nil }
+            if let news { order.payment = news }
+            guard order.status != .paid, order.status != .canceled else {
+                if let news { try OrderStore.save(news, of: id, in: tx) }
+                return (order, false)
             }
-            guard order.status != .paid, order.status != .canceled else { return (order, false) }
             let isCanceled = try EventStore.isCanceled(order.eventID, in: tx)
             let now = try tx.now
             order.status = try order.status.next(isCanceled ? .canceled : .paid)
@@ -169,7 +170,7 @@ struct Purchase: Sendable {
             // Coupons has to hear of it. Payments hears of it when it announces the capture, which it does until then.
             let isPaidFor = payment.map { $0.state != .open && $0.captured.amount > 0 } ?? true
             order.isSettled = !isCanceled && order.couponUseID == nil && isPaidFor
-            try OrderStore.save(&order, lookAt: now + .seconds(5), in: tx)
+            try OrderStore.save(&order, news, lookAt: now + .seconds(5), in: tx)
             let facts = order.facts(token: secret.token(for: "\(id)"))
             if isCanceled {
                 try outbox.append(OrderEnded(order: facts, reason: "event-canceled"), of: "\(id)", version: order.version, in: tx)

@@ -28,7 +28,7 @@ enum SalesManagerMigrations {
                 created_at BIGINT NOT NULL
             ) CLUSTERED;
             CREATE TABLE cart_line (
-                id TEXT PRIMARY KEY,
+                id TEXT NOT NULL,
                 cart_id TEXT NOT NULL REFERENCES cart (id),
                 ticket_type_id TEXT NOT NULL,
                 name TEXT NOT NULL,
@@ -38,7 +38,7 @@ enum SalesManagerMigrations {
                 unit_fee BIGINT NOT NULL,
                 is_fee_included BOOLEAN NOT NULL,
                 discount BIGINT NOT NULL CHECK (discount >= 0),
-                UNIQUE (cart_id, ticket_type_id)
+                PRIMARY KEY (cart_id, ticket_type_id)
             ) CLUSTERED;
             CREATE TABLE sales_order (
                 id TEXT PRIMARY KEY,
@@ -89,7 +89,6 @@ enum SalesManagerMigrations {
                 name TEXT NOT NULL,
                 unit_price BIGINT NOT NULL
             ) CLUSTERED;
-            CREATE INDEX order_line_order ON order_line (order_id, position);
             CREATE TABLE order_unit (
                 id TEXT PRIMARY KEY,
                 order_id TEXT NOT NULL REFERENCES sales_order (id),

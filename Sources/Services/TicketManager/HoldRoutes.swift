@@ -121,7 +121,7 @@ struct HoldRoutes: Sendable {
         let id: HoldID = try call.id("id")
         let binding = try call.body(HoldBinding.self)
         return try await database.write { tx in
-            guard case (var hold, let stock, let now)? = try HoldStore.lock(id, in: tx) else { throw Problem.notFound("hold") }
+            guard case (var hold, _, let now)? = try HoldStore.lock(id, reclaims: false, in: tx) else { throw Problem.notFound("hold") }
             if let order = hold.orderID {
                 guard order == binding.orderId else {
                     throw Problem.conflict("hold-bound", "This hold belongs to another order", "Each order has a hold of its own.")
@@ -132,7 +132,6 @@ struct HoldRoutes: Sendable {
             hold.orderID = binding.orderId
             hold.expiresAt = max(hold.expiresAt, binding.expiresAt)
             try HoldStore.bind(id, to: binding.orderId, until: hold.expiresAt, in: tx)
-            try InventoryStore.save(stock, at: now, in: tx)
             return try .ok(hold.wire(at: now))
         }
     }

@@ -72,11 +72,14 @@ enum HoldStore {
     }
 
     /// The hold with its pools locked: first the pools, whose locks order everything, then the hold as it is under them.
-    static func lock(_ id: HoldID, alsoPools more: Set<PoolID> = [], in tx: Transaction) throws -> (HoldRecord, Stock, Instant)? {
+    /// - Parameter reclaims: whether what has expired in the pools is taken back first. Who takes nothing from them need not know.
+    static func lock(
+        _ id: HoldID, alsoPools more: Set<PoolID> = [], reclaims: Bool = true, in tx: Transaction
+    ) throws -> (HoldRecord, Stock, Instant)? {
         let claimed: [PoolID] = try tx.rows("SELECT pool_id FROM hold_claim WHERE hold_id = \(id)").map { try $0["pool_id"] }
         var pools = more.union(claimed)
         while true {
-            let (stock, now) = try InventoryStore.lock(pools, in: tx)
+            let (stock, now) = try InventoryStore.lock(pools, reclaims: reclaims, in: tx)
             guard let hold = try find(id, in: tx) else { return nil }
             let needed = Set(hold.claims.map(\.pool))
             if needed.isSubset(of: pools) { return (hold, stock, now) }

@@ -41,8 +41,11 @@ enum InventoryStore {
     ///
     /// The time is the database's, read with the locks held, and never before what the pools have seen: an instance whose clock
     /// is wrong cannot sell a living hold again.
-    static func lock(_ ids: some Collection<PoolID>, in tx: Transaction) throws -> (stock: Stock, now: Instant) {
-        try stock(try askToLock("\(list: ids.sorted())", in: tx), in: tx)
+    /// - Parameter reclaims: whether what has expired is taken back.
+    static func lock(
+        _ ids: some Collection<PoolID>, reclaims: Bool = true, in tx: Transaction
+    ) throws -> (stock: Stock, now: Instant) {
+        try stock(try askToLock("\(list: ids.sorted())", in: tx), reclaims: reclaims, in: tx)
     }
 
     /// Asks for the locks of all pools that ticket types need. What is asked next is answered under them; see `stock`.
@@ -56,7 +59,9 @@ enum InventoryStore {
     }
 
     /// What pools that were locked hold, when what has expired in them is taken back: as `lock`.
-    static func stock(_ locked: Answer<[Row]>, in tx: Transaction) throws -> (stock: Stock, now: Instant) {
+    static func stock(
+        _ locked: Answer<[Row]>, reclaims: Bool = true, in tx: Transaction
+    ) throws -> (stock: Stock, now: Instant) {
         let rows = try locked.get()
         var now = try tx.now
         var levels: [PoolID: Stock.Level] = [:]
@@ -65,7 +70,7 @@ enum InventoryStore {
             levels[try row["id"]] = Stock.Level(
                 capacity: try row["capacity"], held: try row["held"], sold: try row["sold"], allocated: try row["allocated"])
         }
-        let expired = try levels.keys.sorted().map { id in
+        let expired = try (reclaims ? levels.keys.sorted() : []).map { id in
             let expired: SQL = "pool_id = \(id) AND state = 'held' AND expires_at <= \(now)"
             return (id, expired, try tx.ask("SELECT CAST(SUM(quantity) AS BIGINT) AS quantity FROM hold_claim WHERE \(expired)"))
         }

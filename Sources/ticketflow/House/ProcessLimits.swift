@@ -9,7 +9,7 @@ enum ProcessLimits {
             limit.rlim_cur = limit.rlim_max
             _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         }
-        setArenas(2)
+        setArenas(4)
     }
 
     /// `mallopt(M_ARENA_MAX, count)`, looked up because the module Glibc leaves `malloc.h` out.

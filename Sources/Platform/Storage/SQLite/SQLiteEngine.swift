@@ -1,3 +1,5 @@
+internal import CSQLite
+import Dispatch
 internal import GRDB
 import Synchronization
 
@@ -16,11 +18,20 @@ final class SQLiteEngine: StorageEngine {
     private let reads: GroupRead
     private let connections = SQLiteConnections()
 
+    /// SQLite's count of its memory, which nobody reads: one lock for all connections at every allocation. It can be left out before
+    /// SQLite is first used; later this changes nothing.
+    private static let leavesMemoryUncounted = sqlite_count_memory(0) == 0
+
     init(path: String, readers: Int) throws {
+        _ = SQLiteEngine.leavesMemoryUncounted
         var configuration = GRDB.Configuration()
         configuration.maximumReaderCount = readers
         configuration.busyMode = .timeout(10)
         configuration.persistentReadOnlyConnections = true
+        // As many threads as processors for all databases together, and one pool of them for readers and one for writers: a thread for
+        // each database would be woken for nearly every transaction, and there would be more of them than processors.
+        configuration.targetQueue = .global(qos: .default)
+        configuration.writeTargetQueue = .global(qos: .userInitiated)
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA cache_size = -2048")
             try db.execute(sql: "PRAGMA temp_store = MEMORY")

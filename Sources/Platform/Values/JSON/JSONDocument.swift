@@ -17,7 +17,7 @@ final class JSONDocument {
 
     let bytes: [UInt8]
     /// An object's children are key, value, key, value, ...
-    private(set) var nodes: [Node] = []
+    let nodes: [Node]
 
     /// Deeper than anything sensible, and not so deep that it would exhaust a thread's stack.
     private static let deepest = 128
@@ -25,12 +25,14 @@ final class JSONDocument {
     /// - Throws: `DecodingError.dataCorrupted` where it is not JSON.
     init(_ bytes: [UInt8]) throws {
         self.bytes = bytes
+        var nodes: [Node] = []
         nodes.reserveCapacity(max(8, bytes.count / 12))
         var scanner = JSONScanner()
         try bytes.withUnsafeBufferPointer { buffer in
             guard buffer.count < Int32.max else { throw JSONScanner.notJSON }
             try unsafe scanner.scanAll(buffer, into: &nodes, deepest: JSONDocument.deepest)
         }
+        self.nodes = nodes
     }
 
     func string(_ node: Node) throws -> String {
@@ -103,15 +105,27 @@ final class JSONDocument {
         return path
     }
 
-    func isKey(_ node: Node, _ name: String) -> Bool {
-        if node.hasEscape { return (try? string(node)) == name }
+    /// Of an object: the value of the last member of this name.
+    func member(_ name: String, of object: Int) -> Int? {
         var name = name
         return name.withUTF8 { utf8 in
-            guard utf8.count == Int(node.end - node.start) else { return false }
-            return bytes.withUnsafeBufferPointer { bytes in
-                for offset in 0..<utf8.count where unsafe bytes[Int(node.start) + offset] != utf8[offset] { return false }
-                return true
+            var found: Int?
+            let end = Int(nodes[object].next)
+            var key = object + 1
+            while key < end {
+                if unsafe isKey(nodes[key], utf8) { found = key + 1 }
+                key = Int(nodes[key + 1].next)
             }
+            return found
+        }
+    }
+
+    private func isKey(_ node: Node, _ name: UnsafeBufferPointer<UInt8>) -> Bool {
+        if node.hasEscape { return (try? string(node)).map { unsafe $0.utf8.elementsEqual(name) } ?? false }
+        guard name.count == Int(node.end - node.start) else { return false }
+        return bytes.withUnsafeBufferPointer { bytes in
+            for offset in 0..<name.count where unsafe bytes[Int(node.start) + offset] != name[offset] { return false }
+            return true
         }
     }
 }

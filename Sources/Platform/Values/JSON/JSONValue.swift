@@ -101,9 +101,11 @@ private struct JSONObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     var allKeys: [Key] {
         var keys: [Key] = []
-        forEachMember { key, _ in
+        let end = Int(document.nodes[index].next)
+        var key = index + 1
+        while key < end {
             if let text = try? document.string(document.nodes[key]), let key = Key(stringValue: text) { keys.append(key) }
-            return true
+            key = Int(document.nodes[key + 1].next)
         }
         return keys
     }
@@ -143,19 +145,7 @@ private struct JSONObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     /// The last of several members of one name, as most readers of JSON have it.
     private func find(_ key: Key) -> Int? {
-        let name = key.stringValue
-        var found: Int?
-        forEachMember { key, value in
-            if document.isKey(document.nodes[key], name) { found = value }
-            return true
-        }
-        return found
-    }
-
-    private func forEachMember(_ body: (_ key: Int, _ value: Int) -> Bool) {
-        let end = Int(document.nodes[index].next)
-        var key = index + 1
-        while key < end, body(key, key + 1) { key = Int(document.nodes[key + 1].next) }
+        document.member(key.stringValue, of: index)
     }
 }
 

@@ -2,14 +2,17 @@
 ///
 /// Containers that are open form a stack: writing to an outer one closes those within. The members of an object are put in the
 /// order of their keys when it is closed, so that equal values have equal bytes.
+///
+/// That its fields are used by one at a time is seen here: nothing of it calls a value to be encoded while it works on one of them. The
+/// check of it at run time, at each access, was a good part of what writing cost.
 final class JSONWriter {
-    private(set) var bytes: [UInt8] = []
-    private var open: [Container] = []
+    @exclusivity(unchecked) private(set) var bytes: [UInt8] = []
+    @exclusivity(unchecked) private var open: [Container] = []
     /// Of all open objects, those of an inner one behind those of the outer.
-    private var members: [Member] = []
-    private var slots = 0
+    @exclusivity(unchecked) private var members: [Member] = []
+    @exclusivity(unchecked) private var slots = 0
     /// Where members are put in order.
-    private var scratch: [UInt8] = []
+    @exclusivity(unchecked) private var scratch: [UInt8] = []
 
     /// An object or an array that is not closed yet.
     private struct Container {

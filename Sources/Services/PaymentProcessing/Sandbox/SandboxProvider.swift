@@ -179,8 +179,9 @@ struct SandboxProvider: PaymentProvider {
         }
     }
 
+    /// New ones after older ones, so that their rows stand beside each other, and not to be guessed.
     private static func newID(_ prefix: String) -> String {
-        "\(prefix)_\(CrockfordBase32.encode(Secrets.randomKey().prefix(20)))"
+        "\(prefix)_\(CrockfordBase32.encode(SandboxWebhookID().bytes + Secrets.randomKey().prefix(14)))"
     }
 }
 
