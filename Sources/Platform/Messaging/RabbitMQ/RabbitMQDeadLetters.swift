@@ -1,3 +1,4 @@
+import Glibc
 import Values
 
 /// What an operator looks at. While somebody looks, the dead letters are in that hand, and another sees fewer of them.
@@ -9,9 +10,12 @@ extension RabbitMQBroker {
         let queues = queueNames.filter { queue == nil || $0 == queue }
         return try await withConnection { connection in
             var letters: [DeadLetter] = []
+            var taken: [String: Int] = [:]
             for queue in queues {
+                let dead = RabbitMQTopology.deadLetters(of: queue)
                 var count = 0
-                while count < limit, let delivery = try connection.take(from: RabbitMQTopology.deadLetters(of: queue)) {
+                while count < limit, let delivery = try connection.take(from: dead) {
+                    taken[dead, default: 0] += 1
                     guard let letter = delivery.letter else { continue }
                     count += 1
                     letters.append(
@@ -20,7 +24,7 @@ extension RabbitMQBroker {
                             published: letter.published))
                 }
             }
-            try connection.release()
+            try RabbitMQBroker.giveBack(taken, on: connection)
             return Array(letters.sorted { ($0.published, $0.message.id) < ($1.published, $1.message.id) }.prefix(limit))
         }
     }
@@ -75,8 +79,18 @@ extension RabbitMQBroker {
                     guard let chosen else { return true }
                     return delivery.letter.map { chosen.contains($0.message.id) } ?? false
                 }, connection)
-            try connection.release()
+            try RabbitMQBroker.giveBack([dead: deliveries.count - count], on: connection)
             return count
+        }
+    }
+
+    /// Gives back what is in hand of each queue, and waits for a moment until it is there again: whoever looks next shall see it.
+    private static func giveBack(_ taken: [String: Int], on connection: AMQPConnection) throws {
+        let expected = try taken.map { queue, count in (queue, try connection.count(in: queue) + count) }
+        try connection.release()
+        let end = ContinuousClock.now + .seconds(1)
+        for (queue, count) in expected {
+            while try connection.count(in: queue) < count, ContinuousClock.now < end { usleep(5_000) }
         }
     }
 
