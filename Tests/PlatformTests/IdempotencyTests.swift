@@ -60,4 +60,23 @@ import Values
             #expect(Set(known.keys) == Set(all[old.upperBound...].map(\.identity)))
         }
     }
+
+    @Test func `to look for keys PostgreSQL reads no others, however many their principal has`() async throws {
+        try await Engine.postgres.withDatabase { database, _ in
+            try await database.migrate([Idempotency.migration])
+            @Sendable func key(_ number: Int) -> IdempotencyKey { IdempotencyKey(principal: "p", key: "\(number)", fingerprint: "f") }
+            try await database.write { tx in try Idempotency.remember((0..<2_000).map { ("made", key($0)) }, in: tx) }
+            let (found, read) = try await database.read { tx in
+                let found = try Idempotency.made(under: (500..<523).map(key), in: tx).get().count
+                let row = try tx.row(
+                    """
+                    SELECT seq_tup_read + idx_tup_fetch AS n FROM pg_stat_xact_user_tables
+                    WHERE relname = 'idempotency' AND schemaname = current_schema()
+                    """)!
+                return (found, try row["n"] as Int)
+            }
+            #expect(found == 23)
+            #expect(read <= 23)
+        }
+    }
 }

@@ -208,9 +208,11 @@ extension Idempotency {
         var asked: [(principal: String, rows: Answer<[Row]>)] = []
         for (principal, keys) in Dictionary(grouping: keys, by: \.principal) {
             try tx.inChunks(keys.map(\.key)) { part in
-                let rows = try tx.ask(
-                    "SELECT key, fingerprint, location FROM idempotency WHERE principal = \(principal) AND key IN \(list: part)")
-                asked.append((principal, rows))
+                // Not a list of keys: before PostgreSQL has counted the rows, it reads all of the principal's to look for those.
+                let each = part.map { key -> SQL in
+                    "SELECT key, fingerprint, location FROM idempotency WHERE principal = \(principal) AND key = \(key)"
+                }
+                asked.append((principal, try tx.ask("\(SQL.joined(each, by: " UNION ALL "))")))
             }
         }
         return Answer { [asked] in
