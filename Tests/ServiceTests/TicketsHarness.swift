@@ -79,7 +79,9 @@ extension ServiceHarness<TicketManagerService> {
 
     func bind(_ hold: HoldID, to order: OrderID, until deadline: Instant = .now + .hours(1)) async throws -> Answer {
         try await call(
-            .put, "/api/v1/holds/\(hold)/order", as: .service(.salesManager), body: HoldBinding(orderId: order, expiresAt: deadline))
+            .put, "/api/v1/holds/\(hold)/order", as: .service(.salesManager),
+            // The event only says what may be decided together.
+            body: HoldBinding(eventId: EventID(), orderId: order, expiresAt: deadline))
     }
 
     static func units(_ hold: Hold) -> [FulfilmentUnit] {

@@ -96,11 +96,14 @@ package struct Hold: Codable, Hashable, Sendable {
 }
 
 package struct HoldBinding: Codable, Sendable {
+    /// The hold's: what concerns one event and waits together is done together.
+    package var eventId: EventID
     package var orderId: OrderID
     /// The order's deadline and five minutes.
     package var expiresAt: Instant
 
-    package init(orderId: OrderID, expiresAt: Instant) {
+    package init(eventId: EventID, orderId: OrderID, expiresAt: Instant) {
+        self.eventId = eventId
         self.orderId = orderId
         self.expiresAt = expiresAt
     }

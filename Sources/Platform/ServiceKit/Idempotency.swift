@@ -32,7 +32,7 @@ package enum Idempotency {
         """
         CREATE TABLE idempotency (
             principal TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, status BIGINT NOT NULL,
-            location TEXT, body TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (key, principal)
+            location TEXT, body TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (principal, key)
         ) CLUSTERED;
         """)
 
@@ -81,15 +81,15 @@ package enum Idempotency {
     /// Old keys are looked for beside the writers, and forgotten in small parts: an index for it would be written by every request.
     package static func forgetOld(in database: Database) async throws {
         let before = Instant.now - retention
-        var last = (key: "", principal: "")
+        var last = (principal: "", key: "")
         while true {
             let old = try await database.read { [last] tx in
                 try tx.rows(
                     """
-                    SELECT key, principal FROM idempotency WHERE (key, principal) > (\(last.key), \(last.principal)) AND created_at < \(before)
-                    ORDER BY key, principal LIMIT \(part)
+                    SELECT principal, key FROM idempotency WHERE (principal, key) > (\(last.principal), \(last.key)) AND created_at < \(before)
+                    ORDER BY principal, key LIMIT \(part)
                     """
-                ).map { row in (key: try row["key"] as String, principal: try row["principal"] as String) }
+                ).map { row in (principal: try row["principal"] as String, key: try row["key"] as String) }
             }
             guard let end = old.last else { return }
             last = end

@@ -31,7 +31,7 @@ struct Purchase: Sendable {
         let hold: Hold
         do {
             hold = try await tickets.bind(
-                order.holdID, HoldBinding(orderId: id, expiresAt: order.expiresAt + configuration.holdMargin))
+                order.holdID, HoldBinding(eventId: order.eventID, orderId: id, expiresAt: order.expiresAt + configuration.holdMargin))
         } catch let problem as Problem where problem.status == 409 {
             try await end(id, as: .expired, reason: "expired")
             throw problem

@@ -28,7 +28,7 @@ struct FulfilmentRoutes: Sendable {
             let id = TicketID()
             return (id: id, code: try signer.code(for: id, of: request.eventId, version: 1))
         }
-        return try await database.write { tx in
+        return try await database.changeStock(of: request.eventId, by: request.holdId) { tx in
             if let recorded = try recorded(order, in: tx) { return recorded }
             guard case (let hold, var stock, let now)? = try HoldStore.lock(request.holdId, in: tx) else { throw Problem.notFound("hold") }
             guard hold.orderID == nil || hold.orderID == order else {
@@ -84,7 +84,7 @@ struct FulfilmentRoutes: Sendable {
     @Sendable private func refuse(_ call: Call) async throws -> Reply {
         let order: OrderID = try call.id("id")
         let request = try call.body(RefusalRequest.self)
-        return try await database.write { tx in
+        return try await database.changeStock(of: request.eventId, by: request.holdId) { tx in
             if let recorded = try recorded(order, in: tx) { return recorded }
             // First the locks, as when it is fulfilled: two who decide the same order at once do not wait for each other.
             let locked = try request.holdId.flatMap { try HoldStore.lock($0, in: tx) }

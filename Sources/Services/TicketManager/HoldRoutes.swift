@@ -120,7 +120,7 @@ struct HoldRoutes: Sendable {
     @Sendable private func bind(_ call: Call) async throws -> Reply {
         let id: HoldID = try call.id("id")
         let binding = try call.body(HoldBinding.self)
-        return try await database.write { tx in
+        return try await database.changeStock(of: binding.eventId, by: id) { tx in
             guard case (var hold, _, let now)? = try HoldStore.lock(id, reclaims: false, in: tx) else { throw Problem.notFound("hold") }
             if let order = hold.orderID {
                 guard order == binding.orderId else {

@@ -21,6 +21,8 @@ struct HouseSettings {
     /// The PostgreSQL that keeps state, with a schema for each service: `database.url`, as libpq takes it, such as
     /// `postgresql://user:password@host/name?sslmode=verify-full`. Nil, the default, for SQLite files in the data folder.
     let databaseServer: String?
+    /// How many connections each service may open to it: `database.writers` and `database.readers`, 6 and 3 by default.
+    let postgres: PostgreSQLSettings
     /// The RabbitMQ that carries messages: `broker.url`, such as `amqps://user:password@host/vhost`. Nil, the default, for the embedded broker.
     let broker: RabbitMQAddress?
     /// How long a message that failed waits before each further try: `broker.retrySeconds`, 1, 10 and 60 by default.
@@ -57,6 +59,10 @@ struct HouseSettings {
         ]
         configuration = ConfigReader(providers: said + [InMemoryProvider(name: "derived", values: derived)])
         databaseServer = configuration.string(forKey: "database.url", isSecret: true)
+        var postgres = PostgreSQLSettings()
+        postgres.writers = try HouseSettings.connections(configuration, "database.writers", usually: postgres.writers)
+        postgres.readers = try HouseSettings.connections(configuration, "database.readers", usually: postgres.readers)
+        self.postgres = postgres
         let url = configuration.string(forKey: "broker.url", isSecret: true)
         broker = url.flatMap { RabbitMQAddress($0) }
         guard url == nil || broker != nil else {
@@ -96,6 +102,14 @@ extension HouseSettings {
         }
     }
 
+    private static func connections(_ configuration: ConfigReader, _ key: ConfigKey, usually: Int) throws -> Int {
+        let count = configuration.int(forKey: key, default: usually)
+        guard (1...100).contains(count) else {
+            throw Failure("The setting \(key) cannot be \(count).", next: "Say a number from 1 to 100.")
+        }
+        return count
+    }
+
     private static func peers(_ configuration: ConfigReader) throws -> [ServiceName: [Instance]] {
         var peers: [ServiceName: [Instance]] = [:]
         for service in ServiceList.all.map({ $0.name }) {
@@ -115,13 +129,22 @@ extension HouseSettings {
     func openDatabase(of service: ServiceName) throws -> Database {
         let name = service.description
         guard let databaseServer else { return try Database.sqlite(name: name, path: folder.database(name)) }
-        return try Database.postgres(name: name, connectionString: databaseServer, schema: name.replacing("-", with: "_"))
+        return try Database.postgres(
+            name: name, connectionString: databaseServer, schema: HouseSettings.schema(of: service), settings: postgres)
     }
 
-    /// The same of a system that has run before, for a command beside it.
+    /// The same of a system that has run before, for a command beside it. Its statements may take their time.
     func openExistingDatabase(of service: ServiceName) throws -> Database {
-        guard databaseServer == nil else { return try openDatabase(of: service) }
-        return try Database.sqlite(name: service.description, path: try folder.existing(service.description), readers: 1)
+        let name = service.description
+        guard let databaseServer else { return try Database.sqlite(name: name, path: try folder.existing(name), readers: 1) }
+        var settings = postgres
+        settings.statementTimeLimit = .hours(1)
+        return try Database.postgres(
+            name: name, connectionString: databaseServer, schema: HouseSettings.schema(of: service), settings: settings)
+    }
+
+    private static func schema(of service: ServiceName) -> String {
+        service.description.replacing("-", with: "_")
     }
 }
 
