@@ -22,6 +22,17 @@ import Testing
         #expect(surplus.isEmpty, "described, but there is no such route: \(surplus)")
     }
 
+    @Test func `a route takes a key where the document asks for one`() throws {
+        let paths = try #require(root["paths"] as? [String: [String: Any]])
+        for route in Contracts.publicRoutes.flatMap(\.routes) {
+            let operation = try #require(paths[route.path]?[route.method.rawValue.lowercased()] as? [String: Any])
+            let parameters =
+                (operation["parameters"] as? [[String: Any]] ?? []) + (paths[route.path]?["parameters"] as? [[String: Any]] ?? [])
+            let asks = parameters.contains { $0["$ref"] as? String == "#/components/parameters/IdempotencyKey" }
+            #expect(route.takesKey == asks, "\(route.method) \(route.path)")
+        }
+    }
+
     @Test func `no route of services is told`() {
         for operation in document.operations {
             #expect(!operation.path.hasPrefix("/internal/"))

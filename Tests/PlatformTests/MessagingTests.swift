@@ -118,7 +118,7 @@ final class Journal: Sendable {
 
     @Test(arguments: BrokerKind.allCases)
     func `the waits between the tries of a message grow`(kind: BrokerKind) async throws {
-        let waits: [TimeSpan] = [.milliseconds(200), .milliseconds(700)]
+        let waits: [TimeSpan] = [.milliseconds(500), .seconds(3)]
         try await kind.withBroker(waits: waits) { broker in
             try await broker.declare([QueueDeclaration(name: "q.test", patterns: ["#"])])
             try await broker.publish([MessagingTests.message()])

@@ -110,10 +110,12 @@ extension Shop {
     }
 
     /// Another ticket type of the same event.
-    func ticketType(_ name: String, price: Int64 = 4_500, pools: [PoolID]? = nil) async throws -> TicketType {
-        try await program.ask(
-            TicketManagerRoutes.createTicketType, ["\(event.id)"], as: owner.caller,
-            body: NewTicketType(name: name, price: Money(price, .eur), poolIds: pools ?? [pool.id]))
+    func ticketType(
+        _ name: String, price: Int64 = 4_500, pools: [PoolID]? = nil, maxPerOrder: Int64? = nil
+    ) async throws -> TicketType {
+        var new = NewTicketType(name: name, price: Money(price, .eur), poolIds: pools ?? [pool.id])
+        new.maxPerOrder = maxPerOrder
+        return try await program.ask(TicketManagerRoutes.createTicketType, ["\(event.id)"], as: owner.caller, body: new)
     }
 
     func addPool(_ name: String, capacity: Int64) async throws -> Pool {

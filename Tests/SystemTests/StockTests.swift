@@ -205,6 +205,17 @@ extension WholeSystem {
         }
 
         @Test
+        func `an order of hundreds of tickets gets them all`() async throws {
+            try await withProgram { program in
+                let shop = try await program.shop(capacity: 300)
+                let many = try await shop.ticketType("Coach party", maxPerOrder: 300)
+                let buyer = Buyer(email: "coach@example.org", name: String(repeating: "Long name ", count: 19))
+                let purchase = try await shop.cart(300, of: many.id).buy(buyer: buyer)
+                #expect(purchase.order.status == .paid && purchase.order.tickets.count == 300)
+            }
+        }
+
+        @Test
         func `21: while something holds one event's inventory, others sell on, and requests for it end with 503 in time`() async throws {
             try await withProgram { program in
                 let stuck = try await program.shop(event: "Stuck")

@@ -3,9 +3,9 @@ import HTTPTypes
 
 package enum PaymentProcessingRoutes {
     package static let payment = Route(.get, "/api/v1/payments/{id}", .anyone)
-    package static let createAttempt = Route(.post, "/api/v1/payments/{id}/attempts", .anyone)
+    package static let createAttempt = Route(.post, "/api/v1/payments/{id}/attempts", .anyone, takesKey: true)
     /// Staff say that money arrived: by bank transfer, or at the door.
-    package static let recordReceipt = Route(.post, "/api/v1/payments/{id}/receipts", .user)
+    package static let recordReceipt = Route(.post, "/api/v1/payments/{id}/receipts", .user, takesKey: true)
     package static let webhook = Route(.post, "/api/v1/webhooks/{provider}", .anyone)
     package static let ledger = Route(.get, "/api/v1/orders/{id}/ledger", .anyone)
     /// The sandbox's confirmation step, as a buyer's bank would show it.

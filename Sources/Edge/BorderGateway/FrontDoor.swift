@@ -9,7 +9,7 @@ import Values
 /// network. What is for services only is not there at all.
 package struct FrontDoor: Sendable {
     private enum Destination: Sendable {
-        case service(ServiceName)
+        case service(ServiceName, Route)
         case operations(Route)
         case document
     }
@@ -27,7 +27,7 @@ package struct FrontDoor: Sendable {
     ///   - elsewhere: reaches the others.
     package init(responders: [ServiceName: ServiceResponder], elsewhere: (any Transport)?, operations: Operations) {
         table = RouteTable(
-            Contracts.publicRoutes.flatMap { service, routes in routes.map { ($0, .service(service)) } }
+            Contracts.publicRoutes.flatMap { service, routes in routes.map { ($0, .service(service, $0)) } }
                 + Operations.routes.map { ($0, .operations($0)) } + [(FrontDoor.document, .document)])
         self.responders = responders
         self.elsewhere = elsewhere
@@ -35,11 +35,14 @@ package struct FrontDoor: Sendable {
     }
 
     package func respond(to request: IncomingRequest) async -> Reply {
+        // How long is waited is not for those outside to say.
+        var request = request
+        request.headers[.timeLeft] = nil
         let path = request.target.prefix { $0 != "?" }
         switch table.match(request.method, path) {
-        case .found(.service(let service), _):
+        case .found(.service(let service, let route), _):
             if let responder = responders[service] { return await responder.respond(to: request) }
-            return await forward(request, to: service)
+            return await forward(request, of: route, to: service)
         case .found(.operations(let route), _):
             return await FrontDoor.own(request) { try await operations.answer(route) }
         case .found(.document, _):
@@ -58,7 +61,7 @@ package struct FrontDoor: Sendable {
     }
 
     /// The answer of an instance of the service, as it is.
-    private func forward(_ request: IncomingRequest, to service: ServiceName) async -> Reply {
+    private func forward(_ request: IncomingRequest, of route: Route, to service: ServiceName) async -> Reply {
         guard let elsewhere else {
             return FrontDoor.problem(.unavailable("The service \(service) does not run here.", retryAfter: 5), request)
         }
@@ -68,7 +71,7 @@ package struct FrontDoor: Sendable {
         let isHead = request.method == .head
         let message = PeerRequest(
             method: isHead ? .get : request.method, target: request.target, headers: request.headers, body: request.body,
-            isRepeatable: FrontDoor.isRepeatable(request))
+            isRepeatable: FrontDoor.isRepeatable(request, of: route))
         do {
             let response = try await Correlation.$id.withValue(requestID) { try await elsewhere.send(message, to: service) }
             return Reply(status: .init(code: response.status), headers: response.headers, body: response.body).withoutBody(if: isHead)
@@ -77,12 +80,12 @@ package struct FrontDoor: Sendable {
         }
     }
 
-    /// A change under a condition is not: the second would find that it no longer holds.
-    private static func isRepeatable(_ request: IncomingRequest) -> Bool {
+    /// A change under a condition is not: the second would find that it no longer holds. Nor is a deletion, whose second finds nothing.
+    private static func isRepeatable(_ request: IncomingRequest, of route: Route) -> Bool {
         switch request.method {
         case .get, .head: true
-        case .put, .delete: request.headers[.ifMatch] == nil
-        default: request.headers[.idempotencyKey] != nil
+        case .put: request.headers[.ifMatch] == nil
+        default: route.takesKey
         }
     }
 

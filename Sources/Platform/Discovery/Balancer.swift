@@ -8,6 +8,8 @@ package final class Balancer: Sendable {
     /// How a request to an instance ended.
     package enum Outcome: Sendable {
         case answered
+        /// It was not asked, or not given the time to answer.
+        case notAsked
         /// Nothing listens there, or nothing was reached: it got no request at all.
         case unreachable
         /// It broke the connection, took too long, or answered with an error of its own.
@@ -38,7 +40,9 @@ package final class Balancer: Sendable {
     private let ejections: Counter
 
     package init(_ instances: [Instance], of service: ServiceName) {
-        places = Mutex(instances.map { Place(instance: $0) })
+        // An address that is named twice is one instance.
+        var known: Set<Instance> = []
+        places = Mutex(instances.filter { known.insert($0).inserted }.map { Place(instance: $0) })
         ejections = Counter(label: "peer_ejections_total", dimensions: [("peer", service.description)])
     }
 
@@ -67,6 +71,7 @@ package final class Balancer: Sendable {
                 places[index].failuresInRow = 0
                 places[index].ejections = 0
                 places[index].ejectedUntil = nil
+            case .notAsked: break
             case .unreachable:
                 eject(&places[index], at: now, atMost: Balancer.longestWhileUnreachable)
             case .failed:

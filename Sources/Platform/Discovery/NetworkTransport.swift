@@ -14,6 +14,8 @@ package final class NetworkTransport: Transport {
     private static let timeLimit = TimeSpan.seconds(10)
     /// Establishing a connection takes a fraction of it.
     private static let connectLimit = TimeSpan.seconds(1)
+    /// Who has not answered after so long has failed.
+    private static let fairTime = TimeSpan.seconds(1)
     private static let mostAttempts = 3
     private static let largestBody = 16 << 20
 
@@ -34,7 +36,7 @@ package final class NetworkTransport: Transport {
         var configuration = HTTPClient.Configuration()
         configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .milliseconds(NetworkTransport.connectLimit.microseconds / 1_000)
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 256
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 4_096
         // Another instance is tried instead.
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .http1Only
@@ -63,13 +65,13 @@ package final class NetworkTransport: Transport {
             let isLast = tried.count >= min(peer.balancer.count, NetworkTransport.mostAttempts)
             let outcome = await exchange(request, with: instance, until: deadline)
             peer.balancer.ended(instance, outcome.kind)
-            if !isLast, outcome.isWorthAnother(request.isRepeatable), .now < deadline, peer.budget.take() {
+            if !isLast, !Task.isCancelled, outcome.isWorthAnother(request.isRepeatable), .now < deadline, peer.budget.take() {
                 peer.retries.increment()
                 continue
             }
             switch outcome {
             case .answer(let response): return response
-            case .noConnection(let error), .broken(let error):
+            case .noConnection(let error), .notSent(let error), .broken(let error, _):
                 logger.warning(
                     "a peer could not be asked",
                     metadata: [
@@ -82,23 +84,27 @@ package final class NetworkTransport: Transport {
 
     private enum Exchange {
         case answer(PeerResponse)
-        /// Nothing was sent.
+        /// Nothing was reached, and so nothing was sent.
         case noConnection(any Error)
+        /// Nothing was sent, which is not the instance's fault.
+        case notSent(any Error)
         /// Whether it arrived is not known.
-        case broken(any Error)
+        case broken(any Error, isItsFault: Bool)
 
         var kind: Balancer.Outcome {
             switch self {
             case .answer(let response): response.status < 500 ? .answered : .failed
             case .noConnection: .unreachable
-            case .broken: .failed
+            case .notSent: .notAsked
+            // Who leaves, or comes with too little time, says nothing about the instance.
+            case .broken(_, let isItsFault): isItsFault ? .failed : .notAsked
             }
         }
 
         func isWorthAnother(_ isRepeatable: Bool) -> Bool {
             switch self {
             case .answer(let response): isRepeatable && (502...504).contains(response.status)
-            case .noConnection: true
+            case .noConnection, .notSent: true
             case .broken: isRepeatable
             }
         }
@@ -107,6 +113,7 @@ package final class NetworkTransport: Transport {
     private func exchange(_ request: PeerRequest, with instance: Instance, until deadline: Instant) async -> Exchange {
         // All of it: an instance that takes its time does not get faster by another that does the same.
         let limit = deadline - .now
+        guard limit > .zero else { return .notSent(HTTPClientError.deadlineExceeded) }
         var message = HTTPClientRequest(url: instance.address + request.target)
         message.method = HTTPMethod(rawValue: request.method.rawValue)
         for field in request.headers where !HTTPField.Name.ofOneConnection.contains(field.name) {
@@ -124,17 +131,15 @@ package final class NetworkTransport: Transport {
             }
             return .answer(PeerResponse(status: Int(response.status.code), headers: headers, body: Array(body.readableBytesView)))
         } catch {
-            return NetworkTransport.isOfConnecting(error) ? .noConnection(error) : .broken(error)
-        }
-    }
-
-    private static func isOfConnecting(_ error: any Error) -> Bool {
-        switch error {
-        case is NIOConnectionError: true
-        case let error as IOError: [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].contains(error.errnoCode)
-        case let error as HTTPClientError:
-            [.connectTimeout, .tlsHandshakeTimeout, .getConnectionFromPoolTimeout].contains(error)
-        default: false
+            switch error {
+            case is NIOConnectionError: return .noConnection(error)
+            case let refused as IOError where refused.errnoCode == ECONNREFUSED: return .noConnection(error)
+            case let late as HTTPClientError where late == .connectTimeout: return .noConnection(error)
+            case let crowded as HTTPClientError where crowded == .getConnectionFromPoolTimeout: return .notSent(error)
+            case let late as HTTPClientError where late == .deadlineExceeded:
+                return .broken(error, isItsFault: limit >= NetworkTransport.fairTime)
+            default: return .broken(error, isItsFault: !Task.isCancelled)
+            }
         }
     }
 }

@@ -17,11 +17,14 @@ package struct Route: Sendable {
     /// With parameters in braces: `/api/v1/orders/{id}`.
     package let path: String
     package let access: Access
+    /// Whether it asks for an `Idempotency-Key`, under which a request that comes again is the same request.
+    package let takesKey: Bool
 
-    package init(_ method: HTTPRequest.Method, _ path: String, _ access: Access) {
+    package init(_ method: HTTPRequest.Method, _ path: String, _ access: Access, takesKey: Bool = false) {
         self.method = method
         self.path = path
         self.access = access
+        self.takesKey = takesKey
     }
 
     /// Whether a request may arrive twice and still have its effect once, whatever its fields say. What services ask of each other is

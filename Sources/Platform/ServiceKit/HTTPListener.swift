@@ -7,22 +7,26 @@ import ServiceLifecycle
 
 /// Hummingbird's server before a closure: it reads whole requests of bounded size and writes whole answers.
 package struct HTTPListener: Service {
-    /// JSON of this API is small; what is larger is not for it.
-    package static let largestBody = 64 * 1024
+    /// JSON of the public API is small; what is larger is not for it.
+    package static let largestPublicBody = 64 * 1024
+    /// What services say to each other may be about a thousand tickets.
+    package static let largestInternalBody = 4 * 1024 * 1024
 
     private let host: String
     private let port: Int
     private let logger: Logger
     private let onReady: @Sendable (Int) -> Void
     private let isStopping: @Sendable () -> Bool
+    private let largestBody: Int
     private let respond: @Sendable (IncomingRequest) async -> Reply
 
     /// - Parameters:
     ///   - port: 0 takes a free one.
     ///   - onReady: is told the port once connections are accepted.
+    ///   - largestBody: of a request, in bytes.
     ///   - isStopping: whether a connection is to be closed after its next answer, so that its other end goes elsewhere in time.
     package init(
-        host: String, port: Int, logger: Logger, onReady: @escaping @Sendable (Int) -> Void = { _ in },
+        host: String, port: Int, largestBody: Int, logger: Logger, onReady: @escaping @Sendable (Int) -> Void = { _ in },
         isStopping: @escaping @Sendable () -> Bool = { false },
         respond: @escaping @Sendable (IncomingRequest) async -> Reply
     ) {
@@ -31,6 +35,7 @@ package struct HTTPListener: Service {
         self.logger = logger
         self.onReady = onReady
         self.isStopping = isStopping
+        self.largestBody = largestBody
         self.respond = respond
     }
 
@@ -38,9 +43,10 @@ package struct HTTPListener: Service {
         let respond = respond
         let onReady = onReady
         let isStopping = isStopping
+        let largestBody = largestBody
         let application = Application(
             responder: CallbackResponder<BasicRequestContext> { request, _ in
-                var response = await answer(request, respond)
+                var response = await answer(request, largestBody: largestBody, respond)
                 if isStopping() { response.headers[.connection] = "close" }
                 return response
             },
@@ -51,13 +57,15 @@ package struct HTTPListener: Service {
     }
 }
 
-private func answer(_ request: Request, _ respond: @Sendable (IncomingRequest) async -> Reply) async -> Response {
+private func answer(
+    _ request: Request, largestBody: Int, _ respond: @Sendable (IncomingRequest) async -> Reply
+) async -> Response {
     let reply: Reply
     do {
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > HTTPListener.largestBody {
-            throw NIOTooManyBytesError(maxBytes: HTTPListener.largestBody)
+        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > largestBody {
+            throw NIOTooManyBytesError(maxBytes: largestBody)
         }
-        let body = try await request.body.collect(upTo: HTTPListener.largestBody)
+        let body = try await request.body.collect(upTo: largestBody)
         let bytes = body.getBytes(at: body.readerIndex, length: body.readableBytes) ?? []
         if !bytes.isEmpty, let type = request.headers[.contentType], !type.lowercased().contains("json") {
             throw Problem(415, "unsupported-media-type", "The body must be JSON", detail: "Send it with Content-Type: application/json.")
@@ -69,7 +77,7 @@ private func answer(_ request: Request, _ respond: @Sendable (IncomingRequest) a
         reply = .problem(problem, requestID: "none")
     } catch is NIOTooManyBytesError {
         reply = .problem(
-            Problem(413, "body-too-large", "The body is too large", detail: "It may have at most \(HTTPListener.largestBody) bytes."),
+            Problem(413, "body-too-large", "The body is too large", detail: "It may have at most \(largestBody) bytes."),
             requestID: "none")
     } catch {
         reply = .problem(.badRequest("The body did not arrive whole."), requestID: "none")

@@ -27,7 +27,7 @@ package struct Secrets: Sendable {
         if let secret = try find(name) { return secret }
         let secret = make()
         let path = "\(folder)/\(name)"
-        let temporary = "\(path).\(getpid())"
+        let temporary = "\(path).\(UUID().uuidString)"
         guard
             FileManager.default.createFile(
                 atPath: temporary, contents: Data(Data(secret).base64EncodedString().utf8) + Data("\n".utf8),
@@ -38,7 +38,7 @@ package struct Secrets: Sendable {
         try handle.synchronize()
         try handle.close()
         // Unlike a rename it does not replace what another has made meanwhile.
-        if link(temporary, path) == 0 { return secret }
+        _ = link(temporary, path)
         guard let made = try find(name) else { throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: path]) }
         return made
     }

@@ -1,4 +1,5 @@
 import Contracts
+import Discovery
 import Logging
 import Storage
 import Values
@@ -34,12 +35,13 @@ struct Announcements: Sendable {
         let interval = interval
         let due = try await database.read { tx in try PaymentStore.dueForAnnouncement(limit: limit, in: tx) }
         guard !due.isEmpty else { return (0, []) }
-        let fulfilled: Set<OrderID>
+        var fulfilled: Set<OrderID> = []
         do {
             fulfilled = Set(try await sales.fulfilled(due.map { Capture(order: $0.orderID, version: $0.version) }))
         } catch {
-            logger.warning("Sales could not be asked about captures; it is asked again", metadata: ["error": "\(error)"])
-            return (0, [])
+            logger.warning("Sales could not be asked about captures", metadata: ["error": "\(error)"])
+            // Where it does not answer it would not hear of them either. Where it refuses the question it is told of each.
+            guard let problem = error as? Problem, problem.status != 503 else { return (0, []) }
         }
         let settled = due.filter { fulfilled.contains($0.orderID) }.map(\.id)
         let open = due.filter { !fulfilled.contains($0.orderID) }

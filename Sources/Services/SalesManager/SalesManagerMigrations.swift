@@ -89,10 +89,11 @@ enum SalesManagerMigrations {
                 name TEXT NOT NULL,
                 unit_price BIGINT NOT NULL
             ) CLUSTERED;
+            CREATE INDEX order_line_order ON order_line (order_id);
             CREATE TABLE order_unit (
                 id TEXT PRIMARY KEY,
                 order_id TEXT NOT NULL REFERENCES sales_order (id),
-                line_id TEXT NOT NULL REFERENCES order_line (id),
+                line_id TEXT NOT NULL,
                 position BIGINT NOT NULL,
                 price BIGINT NOT NULL,
                 discount BIGINT NOT NULL,
@@ -126,6 +127,7 @@ enum SalesManagerMigrations {
                 PRIMARY KEY (order_id, cause, unit_id),
                 FOREIGN KEY (order_id, cause) REFERENCES refund (order_id, cause)
             );
+            CREATE INDEX refund_unit_unit ON refund_unit (unit_id);
             CREATE TABLE history (
                 id TEXT PRIMARY KEY,
                 subject_id TEXT NOT NULL,

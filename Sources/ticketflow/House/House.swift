@@ -104,14 +104,20 @@ struct House {
         isListening: Bool = true, onReady: @escaping @Sendable (OpenDoor) -> Void = { _ in },
         companion: ServiceGroupConfiguration.ServiceConfiguration? = nil
     ) async throws {
-        let doors = isListening ? try doors() : []
+        let doors: [Door]
+        do {
+            doors = isListening ? try self.doors() : []
+        } catch {
+            await close()
+            throw error
+        }
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [.init(service: DatabaseKeeper(databases: databases))]
         services += hosts.flatMap(\.services).filter { !($0 is Database) }.map { .init(service: $0) }
         if let companion { services.append(companion) }
         services += doors.map { door in
             .init(
                 service: HTTPListener(
-                    host: door.address.host, port: door.address.port, logger: logger,
+                    host: door.address.host, port: door.address.port, largestBody: door.largestBody, logger: logger,
                     onReady: { onReady(OpenDoor(name: door.name, address: ListenAddress(host: door.address.host, port: $0))) },
                     isStopping: { [operations] in operations.isStopping }, respond: door.respond))
         }
@@ -155,6 +161,7 @@ extension House {
     private struct Door {
         let name: String
         let address: ListenAddress
+        let largestBody: Int
         let respond: @Sendable (IncomingRequest) async -> Reply
     }
 
@@ -164,7 +171,10 @@ extension House {
         var doors: [Door] = []
         if roles.hasFrontDoor {
             let address = ListenAddress(host: settings.host, port: settings.port ?? ListenAddress.usualPort)
-            doors.append(Door(name: Roles.frontDoor, address: address) { [frontDoor] in await frontDoor.respond(to: $0) })
+            doors.append(
+                Door(name: Roles.frontDoor, address: address, largestBody: HTTPListener.largestPublicBody) { [frontDoor] in
+                    await frontDoor.respond(to: $0)
+                })
         } else if hosts.count > 1, settings.port != nil {
             throw Failure(
                 "One port is not enough for \(hosts.count) services.",
@@ -174,7 +184,10 @@ extension House {
             guard let address = try address(of: host.name) else { continue }
             let door = ServiceDoor(
                 host, operations: operations, hasBenchmarkRoutes: settings.hasBenchmarkRoutes, verifier: verifier, logger: logger)
-            doors.append(Door(name: host.name.description, address: address) { await door.respond(to: $0) })
+            doors.append(
+                Door(name: host.name.description, address: address, largestBody: HTTPListener.largestInternalBody) {
+                    await door.respond(to: $0)
+                })
         }
         return doors
     }
