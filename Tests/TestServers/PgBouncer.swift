@@ -13,7 +13,7 @@ package final class PgBouncer: Sendable {
 
     private init(before server: PostgreSQLServer, size: Int) throws {
         self.server = server
-        port = try Ports.free()
+        port = try Ports.lasting(1)[0]
         let folder = try ServerFolder("pgbouncer")
         try folder.write("\"owner\" \"\(server.password)\"\n", to: "users")
         try folder.write(

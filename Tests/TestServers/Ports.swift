@@ -13,7 +13,9 @@ package enum Ports {
         try free(1)[0]
     }
 
-    /// Ports that nothing listens on, and that the system gives to no connection by itself: they stay free until they are taken.
+    /// Ports that nothing listens on, and that the system gives to no connection by itself: they stay free until they are taken, also
+    /// while a server is down and its clients try again and again. One of the system's own choice could become a client's, who would then
+    /// be connected with itself.
     package static func lasting(_ count: Int) throws -> [Int] {
         var ports: [Int] = []
         for port in (20_000..<32_000).shuffled() {

@@ -21,7 +21,7 @@ package final class PostgreSQLServer: Sendable {
     }
 
     private init(certificateFor names: String?, settings: [String: String]) throws {
-        port = try Ports.free()
+        port = try Ports.lasting(1)[0]
         folder = try ServerFolder("postgresql")
         try folder.write(password, to: "password")
         var settings = settings
@@ -48,7 +48,7 @@ package final class PostgreSQLServer: Sendable {
     }
 
     private init(standbyOf primary: PostgreSQLServer) throws {
-        port = try Ports.free()
+        port = try Ports.lasting(1)[0]
         folder = try ServerFolder("postgresql")
         settings = [:]
         try folder.handOver()

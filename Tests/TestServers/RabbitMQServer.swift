@@ -58,7 +58,7 @@ package final class RabbitMQServer: Sendable {
         folder = NSTemporaryDirectory() + "ticketflow-rabbitmq-\(UUID().uuidString)"
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        let ports = try Ports.free(4)
+        let ports = try Ports.lasting(4)
         (port, encryptedPort) = (ports[0], ports[1])
         try RabbitMQServer.write(folder, port: port, encryptedPort: encryptedPort)
         environment = [
