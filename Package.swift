@@ -49,6 +49,10 @@ func service(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
         name: name, dependencies: house + dependencies, path: "Sources/Services/\(name)", swiftSettings: settings)
 }
 
+func edge(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: house + dependencies, path: "Sources/Edge/\(name)", swiftSettings: settings)
+}
+
 let services = [
     "EventManager", "TicketManager", "SalesManager", "CouponManager",
     "PaymentProcessing", "Authentication", "SalesAnalytics", "Notification",
@@ -74,6 +78,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/CoreOffice/XMLCoder", from: "0.18.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     ],
     targets: [
         systemLibrary("CArgon2", "libargon2", "libargon2-dev"),
@@ -144,13 +150,20 @@ let package = Package(
         service("SalesAnalytics"),
         service("Notification", ["Mail", "Graphics"]),
 
-        .target(
-            name: "BorderGateway", dependencies: house, path: "Sources/Edge/BorderGateway", swiftSettings: settings),
+        edge("BorderGateway"),
+        edge("ServiceRegistry", [lifecycle, .product(name: "XMLCoder", package: "XMLCoder")]),
+        edge(
+            "ConfigServer",
+            [
+                lifecycle, crypto, .product(name: "Yams", package: "Yams"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ]),
 
         .executableTarget(
             name: "ticketflow",
             dependencies: house + serviceTargets + [
-                "BorderGateway", "Mail", "EventLoops", lifecycle, .product(name: "NIOCore", package: "swift-nio"),
+                "BorderGateway", "ServiceRegistry", "ConfigServer", "Mail", "EventLoops", lifecycle,
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"), .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -166,6 +179,13 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             ],
             exclude: ["smtp_server.py"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "EdgeTests",
+            dependencies: house + [
+                "BorderGateway", "ServiceRegistry", "ConfigServer", "TestServers", crypto, lifecycle,
+                .product(name: "ConfigurationTesting", package: "swift-configuration"),
+            ],
             swiftSettings: settings),
         .testTarget(name: "ContractsTests", dependencies: house, exclude: ["Golden"], swiftSettings: settings),
         .testTarget(

@@ -9,7 +9,7 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs services until it is stopped.",
         discussion: """
-            Without names everything runs in one process: all services, and before them the front door. There are \
+            Without names a whole system runs in one process: all services, and before them the front door. There are \
             \(Roles.names.joined(separator: ", ")). Services that run by themselves need a broker between them \
             (TICKETFLOW_BROKER_URL), and addresses of those that run elsewhere (TICKETFLOW_PEERS_TICKET_MANAGER=10.0.0.7:8102,... and so on).
             """)

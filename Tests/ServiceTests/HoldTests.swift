@@ -455,8 +455,7 @@ import Values
                     try tx.row("SELECT COUNT(DISTINCT created_at) AS n FROM hold")!["n"]
                 }
                 let decided = batches - 1
-                // Four each; a fifth where a question was seen in two pieces.
-                #expect(asked < 5 * decided, "\(asked) round trips for \(decided) batches")
+                #expect(asked == 4 * decided, "\(asked) round trips for \(decided) batches")
             }
         }
     }

@@ -133,11 +133,10 @@ extension WholeSystem {
                 try await market.open {
                     try await Task.sleep(for: .seconds(2))
                     try await rabbit.kill()
-                    try await Task.sleep(for: .seconds(3))
+                    try await Task.sleep(for: .seconds(1))
+                    try await rabbit.start()
+                    try await Task.sleep(for: .seconds(2))
                 }
-                // By itself: beside people who buy it would not get the processor's time for its start on a small machine.
-                try await rabbit.start()
-                try await market.open(for: .seconds(3))
             }
         }
 

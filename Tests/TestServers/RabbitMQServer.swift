@@ -6,6 +6,8 @@ import Synchronization
 
 /// One RabbitMQ for all tests of the process, on free ports of the loopback interface, with a virtual host for each test.
 ///
+/// It goes before the programs under test where the user may say so: elsewhere it would have a machine of its own.
+///
 /// A small shell program keeps it and its epmd: when its standard input ends, as it does with this process however that ends, it ends
 /// both by their ids and removes their folder.
 package final class RabbitMQServer: Sendable {
@@ -18,7 +20,7 @@ package final class RabbitMQServer: Sendable {
         until epmd -port "$ERL_EPMD_PORT" -names >/dev/null 2>&1; do sleep 0.05; done
         while read -r command; do
             case $command in
-                start) /usr/lib/rabbitmq/bin/rabbitmq-server -noinput >>"$HOME/output" 2>&1 & server=$! ;;
+                start) nice -n -10 /usr/lib/rabbitmq/bin/rabbitmq-server -noinput >>"$HOME/output" 2>&1 & server=$! ;;
                 kill) kill -KILL "$server"; wait "$server" 2>/dev/null ;;
             esac
             echo "$command"

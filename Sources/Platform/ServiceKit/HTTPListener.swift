@@ -12,21 +12,31 @@ package struct HTTPListener: Service {
     /// What services say to each other may be about a thousand tickets.
     package static let largestInternalBody = 4 * 1024 * 1024
 
+    /// What bodies may be.
+    package enum Takes: Sendable {
+        case json
+        /// What the one who answers can read.
+        case anything
+    }
+
     private let host: String
     private let port: Int
     private let logger: Logger
     private let onReady: @Sendable (Int) -> Void
     private let isStopping: @Sendable () -> Bool
     private let largestBody: Int
+    private let takes: Takes
     private let respond: @Sendable (IncomingRequest) async -> Reply
 
     /// - Parameters:
     ///   - port: 0 takes a free one.
     ///   - onReady: is told the port once connections are accepted.
     ///   - largestBody: of a request, in bytes.
+    ///   - takes: what a body may be.
     ///   - isStopping: whether a connection is to be closed after its next answer, so that its other end goes elsewhere in time.
     package init(
-        host: String, port: Int, largestBody: Int, logger: Logger, onReady: @escaping @Sendable (Int) -> Void = { _ in },
+        host: String, port: Int, largestBody: Int, takes: Takes = .json, logger: Logger,
+        onReady: @escaping @Sendable (Int) -> Void = { _ in },
         isStopping: @escaping @Sendable () -> Bool = { false },
         respond: @escaping @Sendable (IncomingRequest) async -> Reply
     ) {
@@ -36,6 +46,7 @@ package struct HTTPListener: Service {
         self.onReady = onReady
         self.isStopping = isStopping
         self.largestBody = largestBody
+        self.takes = takes
         self.respond = respond
     }
 
@@ -44,9 +55,10 @@ package struct HTTPListener: Service {
         let onReady = onReady
         let isStopping = isStopping
         let largestBody = largestBody
+        let takes = takes
         let application = Application(
             responder: CallbackResponder<BasicRequestContext> { request, _ in
-                var response = await answer(request, largestBody: largestBody, respond)
+                var response = await answer(request, largestBody: largestBody, takes: takes, respond)
                 if isStopping() { response.headers[.connection] = "close" }
                 return response
             },
@@ -58,7 +70,7 @@ package struct HTTPListener: Service {
 }
 
 private func answer(
-    _ request: Request, largestBody: Int, _ respond: @Sendable (IncomingRequest) async -> Reply
+    _ request: Request, largestBody: Int, takes: HTTPListener.Takes, _ respond: @Sendable (IncomingRequest) async -> Reply
 ) async -> Response {
     let reply: Reply
     do {
@@ -67,7 +79,7 @@ private func answer(
         }
         let body = try await request.body.collect(upTo: largestBody)
         let bytes = body.getBytes(at: body.readerIndex, length: body.readableBytes) ?? []
-        if !bytes.isEmpty, let type = request.headers[.contentType], !type.lowercased().contains("json") {
+        if takes == .json, !bytes.isEmpty, let type = request.headers[.contentType], !type.lowercased().contains("json") {
             throw Problem(415, "unsupported-media-type", "The body must be JSON", detail: "Send it with Content-Type: application/json.")
         }
         reply = await respond(
@@ -82,7 +94,14 @@ private func answer(
     } catch {
         reply = .problem(.badRequest("The body did not arrive whole."), requestID: "none")
     }
-    return Response(
-        status: reply.status, headers: reply.headers,
-        body: reply.body.isEmpty ? .init() : .init(byteBuffer: ByteBuffer(bytes: reply.body)))
+    return Response(status: reply.status, headers: reply.headers, body: body(of: reply))
+}
+
+private func body(of reply: Reply) -> ResponseBody {
+    guard let rest = reply.rest else { return reply.body.isEmpty ? .init() : .init(byteBuffer: ByteBuffer(bytes: reply.body)) }
+    return ResponseBody { writer in
+        if !reply.body.isEmpty { try await writer.write(ByteBuffer(bytes: reply.body)) }
+        for try await piece in rest { try await writer.write(ByteBuffer(bytes: piece)) }
+        try await writer.finish(nil)
+    }
 }

@@ -2,11 +2,13 @@ package import Discovery
 package import HTTPTypes
 import Values
 
-/// An answer: a status, fields, and a body that is whole.
+/// An answer: a status, fields, and a body, which is whole but for streams.
 package struct Reply: Sendable {
     package var status: HTTPResponse.Status
     package var headers: HTTPFields
     package var body: [UInt8]
+    /// What follows, piece by piece as it comes: for streams of changes. Ends when the stream does, or with the connection.
+    package var rest: AsyncStream<[UInt8]>?
 
     package init(status: HTTPResponse.Status, headers: HTTPFields = [:], body: [UInt8] = []) {
         self.status = status

@@ -16,6 +16,7 @@ struct House {
     let settings: HouseSettings
     let roles: Roles
     let hosts: [ServiceHost]
+    let edge: [any EdgeServer]
     /// What each service was given.
     let environments: [ServiceName: ServiceEnvironment]
     let frontDoor: FrontDoor
@@ -78,9 +79,11 @@ struct House {
                 Operations.Check(database.name) { _ = try await database.read { tx in try tx.row("SELECT 1") } }
             }
             if let rabbitMQ { checks.append(.init("broker") { try await rabbitMQ.check() }) }
+            let edge = try roles.edge.map { try $0.init(settings.environment(of: $0.name)) }
+            checks += edge.flatMap(\.checks)
             let operations = Operations(checks: checks, metrics: metrics, logger: logger)
             return House(
-                settings: settings, roles: roles, hosts: hosts, environments: environments,
+                settings: settings, roles: roles, hosts: hosts, edge: edge, environments: environments,
                 frontDoor: FrontDoor(
                     responders: Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.responder) }), elsewhere: network,
                     operations: operations),
@@ -113,11 +116,12 @@ struct House {
         }
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [.init(service: DatabaseKeeper(databases: databases))]
         services += hosts.flatMap(\.services).filter { !($0 is Database) }.map { .init(service: $0) }
+        services += edge.flatMap(\.services).map { .init(service: $0) }
         if let companion { services.append(companion) }
         services += doors.map { door in
             .init(
                 service: HTTPListener(
-                    host: door.address.host, port: door.address.port, largestBody: door.largestBody, logger: logger,
+                    host: door.address.host, port: door.address.port, largestBody: door.largestBody, takes: door.takes, logger: logger,
                     onReady: { onReady(OpenDoor(name: door.name, address: ListenAddress(host: door.address.host, port: $0))) },
                     isStopping: { [operations] in operations.isStopping }, respond: door.respond))
         }
@@ -162,11 +166,12 @@ extension House {
         let name: String
         let address: ListenAddress
         let largestBody: Int
+        var takes = HTTPListener.Takes.json
         let respond: @Sendable (IncomingRequest) async -> Reply
     }
 
     /// The front door, and a door with all its routes, those for services included, for each service that runs without the front door
-    /// or whose setting `listen` names an address.
+    /// or whose setting `listen` names an address. Servers of the edge always have one.
     private func doors() throws -> [Door] {
         var doors: [Door] = []
         if roles.hasFrontDoor {
@@ -175,33 +180,54 @@ extension House {
                 Door(name: Roles.frontDoor, address: address, largestBody: HTTPListener.largestPublicBody) { [frontDoor] in
                     await frontDoor.respond(to: $0)
                 })
-        } else if hosts.count > 1, settings.port != nil {
+        } else if hosts.count + edge.count > 1, settings.port != nil {
             throw Failure(
-                "One port is not enough for \(hosts.count) services.",
+                "One port is not enough for \(hosts.count + edge.count) services.",
                 next: "Leave --port away, or set TICKETFLOW_TICKET_MANAGER_LISTEN and so on, such as 127.0.0.1:8102.")
         }
         for host in hosts {
             guard let address = try address(of: host.name) else { continue }
-            let door = ServiceDoor(
-                host, operations: operations, hasBenchmarkRoutes: settings.hasBenchmarkRoutes, verifier: verifier, logger: logger)
+            let door = door(of: host.name) { await host.responder.respond(to: $0) }
             doors.append(
                 Door(name: host.name.description, address: address, largestBody: HTTPListener.largestInternalBody) {
+                    await door.respond(to: $0)
+                })
+        }
+        for server in edge {
+            let type = type(of: server)
+            let door = door(of: type.name) { await server.respond(to: $0) }
+            doors.append(
+                Door(name: type.name.description, address: try address(of: type), largestBody: type.largestBody, takes: .anything) {
                     await door.respond(to: $0)
                 })
         }
         return doors
     }
 
+    private func door(of name: ServiceName, _ inner: @escaping @Sendable (IncomingRequest) async -> Reply) -> ServiceDoor {
+        ServiceDoor(
+            name, operations: operations, hasBenchmarkRoutes: settings.hasBenchmarkRoutes, verifier: verifier, logger: logger, inner: inner)
+    }
+
     private func address(of service: ServiceName) throws -> ListenAddress? {
-        let key = "\(service.configurationKey).listen"
-        if let text = settings.configuration.string(forKey: ConfigKey(key)) {
-            guard let address = ListenAddress(text) else {
-                throw Failure("The setting \(key) cannot be \(text).", next: "Say an address and a port, such as 127.0.0.1:8102.")
-            }
-            return address
-        }
+        if let address = try said(for: service) { return address }
         guard !roles.hasFrontDoor else { return nil }
         return ListenAddress(host: settings.host, port: settings.port ?? ServiceList.usualPort(of: service))
+    }
+
+    private func address(of server: any EdgeServer.Type) throws -> ListenAddress {
+        let port = roles.hasFrontDoor ? nil : settings.port
+        return try said(for: server.name) ?? ListenAddress(host: settings.host, port: port ?? server.usualPort)
+    }
+
+    /// What the setting `listen` of a service says.
+    private func said(for service: ServiceName) throws -> ListenAddress? {
+        let key = "\(service.configurationKey).listen"
+        guard let text = settings.configuration.string(forKey: ConfigKey(key)) else { return nil }
+        guard let address = ListenAddress(text) else {
+            throw Failure("The setting \(key) cannot be \(text).", next: "Say an address and a port, such as 127.0.0.1:8102.")
+        }
+        return address
     }
 }
 
@@ -212,6 +238,12 @@ extension HouseSettings {
         throw Failure(
             "Services in several processes need a broker between them.",
             next: "Set TICKETFLOW_BROKER_URL, such as amqp://USER:PASSWORD@HOST/VHOST, or run them all in one process.")
+    }
+
+    fileprivate func environment(of server: ServiceName) -> EdgeEnvironment {
+        EdgeEnvironment(
+            configuration: configuration.scoped(to: ConfigKey(server.configurationKey)), folder: "\(folder.path)/\(server)",
+            logger: Logger(label: server.description))
     }
 
     /// Nil where nothing of these roles is kept in the data folder by one process alone.

@@ -1,4 +1,5 @@
 import Authentication
+import ConfigServer
 import CouponManager
 import Discovery
 import EventManager
@@ -7,6 +8,7 @@ import PaymentProcessing
 import SalesAnalytics
 import SalesManager
 import ServiceKit
+import ServiceRegistry
 import TicketManager
 
 /// The services that there are.
@@ -21,6 +23,9 @@ enum ServiceList {
         SalesAnalyticsService.self,
         NotificationService.self,
     ]
+
+    /// Servers beside them, which a whole system in one process does without.
+    static let edge: [any EdgeServer.Type] = [RegistryServer.self, SettingsServer.self]
 
     /// Where a service listens if nothing else is said, when it does not run with the front door: 8101 and up.
     static func usualPort(of service: ServiceName) -> Int {

@@ -1,9 +1,8 @@
 package import Discovery
 import HTTPTypes
 package import Logging
-package import ServiceKit
 
-/// The entry of one service on a listener of its own: all its routes, those for services included, and what an operator asks.
+/// The entry of one service or server on a listener of its own: all its routes, those for services included, and what an operator asks.
 package struct ServiceDoor: Sendable {
     /// The yardstick of benchmarks: the smallest request that reads and writes JSON.
     package static let noop = Route(.post, "/noop", .anyone)
@@ -13,13 +12,16 @@ package struct ServiceDoor: Sendable {
         let quantity: Int64
     }
 
-    private let service: ServiceResponder
+    private let inner: @Sendable (IncomingRequest) async -> Reply
     private let own: ServiceResponder
     private let ownTable: RouteTable<Bool>
 
-    /// - Parameter hasBenchmarkRoutes: whether `POST /noop` is there. It decodes `{"id":"a","quantity":1}` and answers the same.
+    /// - Parameters:
+    ///   - hasBenchmarkRoutes: whether `POST /noop` is there. It decodes `{"id":"a","quantity":1}` and answers the same.
+    ///   - inner: answers all that an operator does not ask.
     package init(
-        _ host: ServiceHost, operations: Operations, hasBenchmarkRoutes: Bool, verifier: IdentityVerifier, logger: Logger
+        _ name: ServiceName, operations: Operations, hasBenchmarkRoutes: Bool, verifier: IdentityVerifier, logger: Logger,
+        inner: @escaping @Sendable (IncomingRequest) async -> Reply
     ) {
         var endpoints = Operations.routes.map { route in
             Endpoint(route) { _ in try await operations.answer(route) ?? Reply(status: .notFound) }
@@ -27,15 +29,13 @@ package struct ServiceDoor: Sendable {
         if hasBenchmarkRoutes {
             endpoints.append(Endpoint(ServiceDoor.noop) { call in try Reply.ok(try call.body(Noop.self)) })
         }
-        service = host.responder
-        own = ServiceResponder(service: host.name, endpoints: endpoints, verifier: verifier, logger: logger)
+        self.inner = inner
+        own = ServiceResponder(service: name, endpoints: endpoints, verifier: verifier, logger: logger)
         ownTable = RouteTable(endpoints.map { ($0.route, true) })
     }
 
     package func respond(to request: IncomingRequest) async -> Reply {
-        if case .notFound = ownTable.match(request.method, request.target.prefix { $0 != "?" }) {
-            return await service.respond(to: request)
-        }
+        if case .notFound = ownTable.match(request.method, request.target.prefix { $0 != "?" }) { return await inner(request) }
         return await own.respond(to: request)
     }
 }

@@ -2,7 +2,6 @@ package import Discovery
 import HTTPTypes
 package import Logging
 package import Observability
-package import ServiceKit
 import Synchronization
 import Values
 

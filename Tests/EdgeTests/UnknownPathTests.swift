@@ -1,0 +1,18 @@
+import ConfigServer
+import Configuration
+import HTTPTypes
+import Logging
+import ServiceKit
+import ServiceRegistry
+import Testing
+
+@Suite struct UnknownPathTests {
+    @Test(arguments: [RegistryServer.self, SettingsServer.self] as [any EdgeServer.Type])
+    func `an address that means nothing gets 404`(_ type: any EdgeServer.Type) async throws {
+        let server = try type.init(
+            EdgeEnvironment(
+                configuration: ConfigReader(provider: InMemoryProvider(values: [:])), folder: "/nowhere", logger: Logger(label: "test")))
+        let reply = await server.respond(to: IncomingRequest(method: .get, target: "/no/such/thing/at/all/here", headers: [:], body: []))
+        #expect(reply.status == .notFound)
+    }
+}
