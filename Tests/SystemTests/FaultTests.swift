@@ -111,9 +111,9 @@ extension WholeSystem {
 
         @Test
         func `17: while RabbitMQ is away for a minute everything is sold, paid and issued, and afterwards told to all`() async throws {
-            try await withRabbitMQ { rabbit, program, market in
+            try await withRabbitMQ { rabbit, host, program, market in
                 try await market.open(for: .seconds(2))
-                try await rabbit.kill()
+                try await rabbit.kill(host)
                 try await Task.sleep(for: .seconds(30))
                 try await market.open(for: .seconds(3))
                 let (_, order) = try await market.shop.paid(2, buyer: Buyer(email: "patient@example.org", name: "Patient"))
@@ -129,10 +129,10 @@ extension WholeSystem {
 
         @Test
         func `RabbitMQ may be killed and come back while people buy`() async throws {
-            try await withRabbitMQ { rabbit, _, market in
+            try await withRabbitMQ { rabbit, host, _, market in
                 try await market.open {
                     try await Task.sleep(for: .seconds(2))
-                    try await rabbit.kill()
+                    try await rabbit.kill(host)
                     try await Task.sleep(for: .seconds(1))
                     try await rabbit.start()
                     try await Task.sleep(for: .seconds(2))
@@ -142,7 +142,7 @@ extension WholeSystem {
 
         @Test
         func `while RabbitMQ has a memory alarm people buy on`() async throws {
-            try await withRabbitMQ { rabbit, _, market in
+            try await withRabbitMQ { rabbit, _, _, market in
                 try await market.open {
                     try await Task.sleep(for: .seconds(1))
                     try await rabbit.control("set_vm_memory_high_watermark", "absolute", "1024")
@@ -155,13 +155,13 @@ extension WholeSystem {
         }
 
         /// The program on a RabbitMQ that no other test uses.
-        private func withRabbitMQ(_ body: (RabbitMQServer, RunningProgram, Market) async throws -> Void) async throws {
+        private func withRabbitMQ(_ body: (RabbitMQServer, String, RunningProgram, Market) async throws -> Void) async throws {
             let postgres = try await PostgreSQLServer.shared.value
             let database = try await postgres.makeDatabase()
             try await RabbitMQServer.with(alone: true) { rabbit, host in
                 try await withProgram(CrashTests.settings, on: Servers(database: database, broker: rabbit.url(host))) { program in
                     let market = try await Market(program)
-                    try await body(rabbit, program, market)
+                    try await body(rabbit, host, program, market)
                     try await expectGoodEnd(of: program, market)
                 }
             }

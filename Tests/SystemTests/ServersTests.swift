@@ -24,7 +24,7 @@ extension WholeSystem {
 
                     // The first half is bought in peace, the second while neither server is there for a moment.
                     let first = try await atOnce(12) { index in try await carts[winners[index]].buy() }
-                    try await rabbit.kill()
+                    try await rabbit.kill(host)
                     try await postgres.crash()
                     try await postgres.start()
                     let second = try await atOnce(13) { index in

@@ -1,4 +1,6 @@
+import Contracts
 import Foundation
+import Messaging
 import TestServers
 import Values
 
@@ -30,4 +32,12 @@ enum Shape: String, Sendable {
 struct Servers: Sendable {
     let database: String
     let broker: String
+}
+
+extension RabbitMQServer {
+    /// Ends it with SIGKILL, once it would find the queues of a system again.
+    /// - Parameter host: the system's virtual host.
+    func kill(_ host: String) async throws {
+        try await kill(onceOnDisk: Contracts.queues.map(\.name), of: host)
+    }
 }

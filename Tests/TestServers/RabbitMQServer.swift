@@ -141,15 +141,21 @@ package final class RabbitMQServer: Sendable {
 
     /// Whether the server would find a quorum queue again.
     /// - Parameter queue: `<virtual host>_<queue>`.
-    package func hasOnDisk(_ queue: String) -> Bool {
+    private func hasOnDisk(_ queue: String) -> Bool {
         let node = environment["RABBITMQ_NODENAME"] ?? ""
         let names = FileManager.default.contents(atPath: "\(folder)/mnesia/\(node)/quorum/\(node)/names.dets")
         // With its length before it: others begin alike.
         return names?.firstRange(of: Data([UInt8(queue.utf8.count)] + queue.utf8)) != nil
     }
 
-    /// Ends it with SIGKILL.
-    package func kill() async throws {
+    /// Ends it with SIGKILL, once it would find these quorum queues again: it writes down a new one only seconds later, and one that
+    /// it has no note of neither takes nor gives messages ever after.
+    package func kill(onceOnDisk queues: [String], of host: String) async throws {
+        let end = ContinuousClock.now + .seconds(60)
+        while let missing = queues.first(where: { !hasOnDisk("\(host)_\($0)") }) {
+            guard ContinuousClock.now < end else { throw ServerFailure("RabbitMQ has not written down the queue \(missing) in a minute") }
+            try await Task.sleep(for: .milliseconds(100))
+        }
         try await tell("kill")
     }
 
