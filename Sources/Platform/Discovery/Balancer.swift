@@ -40,9 +40,7 @@ package final class Balancer: Sendable {
     private let ejections: Counter
 
     package init(_ instances: [Instance], of service: ServiceName) {
-        // An address that is named twice is one instance.
-        var known: Set<Instance> = []
-        places = Mutex(instances.filter { known.insert($0).inserted }.map { Place(instance: $0) })
+        places = Mutex(Balancer.places(for: instances, from: []))
         ejections = Counter(label: "peer_ejections_total", dimensions: [("peer", service.description)])
     }
 
@@ -81,6 +79,19 @@ package final class Balancer: Sendable {
                 guard places[index].failuresInRow >= Balancer.patience, (ejected + 1) * 2 <= places.count else { return }
                 eject(&places[index], at: now, atMost: Balancer.longestEjection)
             }
+        }
+    }
+
+    /// From now on these are all the instances there are. What is known of those that stay is kept.
+    package func replace(with instances: [Instance]) {
+        places.withLock { $0 = Balancer.places(for: instances, from: $0) }
+    }
+
+    private static func places(for instances: [Instance], from known: [Place]) -> [Place] {
+        // An address that is named twice is one instance.
+        var named: Set<Instance> = []
+        return instances.filter { named.insert($0).inserted }.map { instance in
+            known.first { $0.instance == instance } ?? Place(instance: instance)
         }
     }
 
