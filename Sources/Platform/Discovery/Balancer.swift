@@ -38,10 +38,13 @@ package final class Balancer: Sendable {
 
     private let places: Mutex<[Place]>
     private let ejections: Counter
+    private let known: Gauge
 
     package init(_ instances: [Instance], of service: ServiceName) {
         places = Mutex(Balancer.places(for: instances, from: []))
         ejections = Counter(label: "peer_ejections_total", dimensions: [("peer", service.description)])
+        known = Gauge(label: "peer_instances", dimensions: [("peer", service.description)])
+        known.record(count)
     }
 
     /// Counts a request as in hand until `ended` is called for it.
@@ -85,6 +88,7 @@ package final class Balancer: Sendable {
     /// From now on these are all the instances there are. What is known of those that stay is kept.
     package func replace(with instances: [Instance]) {
         places.withLock { $0 = Balancer.places(for: instances, from: $0) }
+        known.record(count)
     }
 
     private static func places(for instances: [Instance], from known: [Place]) -> [Place] {

@@ -13,7 +13,10 @@ package final class RegistryClient: Service {
         package var registries: [RegistryAddress]
         /// As which this machine is registered.
         package var hostName: String
-        package var ipAddress: String
+        /// Where what listens on all addresses is reached.
+        package var machineAddress: String
+        /// Where everything is reached; nil for where it listens.
+        package var ipAddress: String?
         /// Of the one service that runs here; by default made of address, name and port.
         package var instanceID: String?
         /// How often an instance says that it is there, and how long it is believed afterwards.
@@ -22,10 +25,10 @@ package final class RegistryClient: Service {
         /// Where the last known instances are kept; nil for nowhere.
         package var file: String?
 
-        package init(registries: [RegistryAddress], hostName: String, ipAddress: String) {
+        package init(registries: [RegistryAddress], hostName: String, machineAddress: String) {
             self.registries = registries
             self.hostName = hostName
-            self.ipAddress = ipAddress
+            self.machineAddress = machineAddress
         }
     }
 
@@ -37,11 +40,12 @@ package final class RegistryClient: Service {
 
     struct State {
         var own: [Own] = []
-        var isDraining = false
         var connections: [RegistryConnection] = []
         /// Which of them is spoken to first.
         var current = 0
         var hasAnswer = false
+        /// Whether all that runs here was told to a registry, or none answered.
+        var hasTriedToRegister = false
         var known = KnownInstances()
         /// What was handed out last.
         var addresses: [String: [Instance]] = [:]
@@ -79,6 +83,9 @@ package final class RegistryClient: Service {
     /// Whether a registry answered when it was asked last.
     package var isConnected: Bool { state.withLock(\.hasAnswer) }
 
+    /// Whether the others can know what runs here: it is registered, or no registry has answered.
+    package var hasIntroducedItself: Bool { state.withLock(\.hasTriedToRegister) }
+
     /// Tells of the instances that were known when a process ran here last. To be called before any peer is.
     package func remember() {
         guard let addresses = file?.read(), !addresses.isEmpty else { return }
@@ -87,23 +94,28 @@ package final class RegistryClient: Service {
     }
 
     /// A service listens. Registered once all have entered and are ready.
-    package func enter(_ service: ServiceName, port: Int, isLast: Bool) {
+    /// - Parameter count: how many there are.
+    package func enter(_ service: ServiceName, host: String, port: Int, outOf count: Int) {
         let app = service.description
-        let id = settings.instanceID ?? "\(settings.ipAddress):\(app):\(port)"
+        let address = settings.ipAddress ?? (["0.0.0.0", "::"].contains(host) ? settings.machineAddress : host)
+        let id = settings.instanceID.map { count == 1 ? $0 : "\($0):\(app)" } ?? "\(address):\(app):\(port)"
         var record = RegisteredInstance(
-            id: id, app: app.uppercased(), hostName: settings.hostName, ipAddress: settings.ipAddress, port: port, status: .up)
+            id: id, app: app.uppercased(), hostName: settings.hostName, ipAddress: address, port: port, status: .up)
         record.vipAddress = app
         record.secureVipAddress = app
         record.lease.renewalSeconds = max(1, Int(settings.renewal.seconds))
         record.lease.durationSeconds = max(1, Int(settings.lease.seconds))
         record.lastDirtyAt = Instant.now.microseconds / 1_000
-        let host = settings.ipAddress.contains(":") ? "[\(settings.ipAddress)]" : settings.ipAddress
-        record.homePageURL = "http://\(host):\(port)/"
-        record.statusPageURL = "http://\(host):\(port)/health/live"
-        record.healthCheckURL = "http://\(host):\(port)/health/ready"
+        let url = "http://" + (address.contains(":") ? "[\(address)]" : address) + ":\(port)"
+        record.homePageURL = "\(url)/"
+        record.statusPageURL = "\(url)/health/live"
+        record.healthCheckURL = "\(url)/health/ready"
         let own = Own(record: record)
-        state.withLock { $0.own.append(own) }
-        if isLast { allEntered.finish() }
+        let entered = state.withLock { state in
+            state.own.append(own)
+            return state.own.count
+        }
+        if entered == count { allEntered.finish() }
     }
 
     package func run() async throws {
@@ -133,6 +145,7 @@ package final class RegistryClient: Service {
         }
         while !Task.isCancelled {
             let isWell = await renewAll()
+            state.withLock { $0.hasTriedToRegister = true }
             try? await Task.sleep(for: (isWell ? settings.renewal : min(RegistryClient.pauseAfterFailure, settings.renewal)).duration)
         }
     }
