@@ -1,6 +1,8 @@
-"""Drives py-eureka-client, which no one here wrote, against a registry. Says `ok STEP` for each step that held."""
+"""Drives py-eureka-client, which no one here wrote, against the registry at the first argument. Says `ok STEP` for each step that held,
+and `restart` when the registry is to be restarted; the file named by the second argument says that it was."""
 
 import asyncio
+import os
 import sys
 import time
 from urllib.error import HTTPError
@@ -87,7 +89,11 @@ async def main():
 
     # Whoever runs this restarts the registry now.
     print("restart", flush=True)
-    sys.stdin.readline()
+
+    async def is_restarted():
+        return os.path.exists(sys.argv[2])
+
+    await until("it is restarted", is_restarted)
     await until("it has registered again", is_up)
     said("registered-again")
 

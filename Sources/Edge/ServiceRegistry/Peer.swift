@@ -60,6 +60,7 @@ final class Peer: Sendable {
                 batch.removeAll { $0.at < oldest }
                 pending.withLock { $0.forget(before: oldest) }
                 if batch.isEmpty { batch = pending.withLock { $0.take(atMost: Peer.largestBatch) } }
+                batch.removeAll { !isStillSo($0) }
                 if batch.isEmpty {
                     if isLast { return }
                     await signal.wait(atMost: Peer.pause)
@@ -76,6 +77,11 @@ final class Peer: Sendable {
         } onGracefulShutdown: {
             self.signal.send()
         }
+    }
+
+    /// While something waited, the peer itself may have told the opposite: what is not so any more is not told.
+    private func isStillSo(_ replication: Replication) -> Bool {
+        registry.with { table, _ in (table[replication.key] == nil) == (replication.action == .cancel) }
     }
 
     private func send(_ batch: [Replication], over connection: RegistryConnection) async -> Bool {

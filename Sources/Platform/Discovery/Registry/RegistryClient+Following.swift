@@ -53,7 +53,7 @@ extension RegistryClient {
         let hasStream = try await connection.followChanges(after: last) {
             onAnswer()
             // It may have begun anew, and know nothing of what runs here.
-            await renewAll()
+            await renewAll(alsoNew: false)
         } _: { event in
             switch event.name {
             case "all":

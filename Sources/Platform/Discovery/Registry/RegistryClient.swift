@@ -144,18 +144,19 @@ package final class RegistryClient: Service {
             _ = try? await asking("cancel", quietly: true) { try await $0.cancel(own.record) }
         }
         while !Task.isCancelled {
-            let isWell = await renewAll()
+            let isWell = await renewAll(alsoNew: true)
             state.withLock { $0.hasTriedToRegister = true }
             try? await Task.sleep(for: (isWell ? settings.renewal : min(RegistryClient.pauseAfterFailure, settings.renewal)).duration)
         }
     }
 
     /// Says of everything that runs here that it does, and registers what is not known.
+    /// - Parameter alsoNew: whether what was never registered is registered as well.
     /// - Returns: whether a registry has heard it.
     @discardableResult
-    func renewAll() async -> Bool {
+    func renewAll(alsoNew: Bool) async -> Bool {
         var isWell = true
-        for (index, own) in state.withLock(\.own).enumerated() {
+        for (index, own) in state.withLock(\.own).enumerated() where alsoNew || own.isRegistered {
             do {
                 if own.isRegistered, try await asking("renew", { try await $0.renew(own.record) }) { continue }
                 let record = state.withLock { $0.own[index].record }
