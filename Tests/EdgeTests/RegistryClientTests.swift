@@ -27,6 +27,7 @@ import Values
                 registries: registries.map { RegistryAddress($0)! }, hostName: "here", machineAddress: "10.9.9.9")
             settings.renewal = .milliseconds(300)
             settings.lease = .seconds(3)
+            settings.poll = .milliseconds(100)
             settings.file = file
             change(&settings)
             let known = Known()

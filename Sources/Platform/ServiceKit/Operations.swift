@@ -92,7 +92,9 @@ package final class Operations: Sendable {
             try await check.run()
             return true
         } catch {
-            logger.warning("a check of readiness failed", metadata: ["check": "\(check.name)", "error": "\(error)"])
+            logger.log(
+                level: check.isNeeded ? .warning : .debug, "a check of readiness failed",
+                metadata: ["check": "\(check.name)", "error": "\(error)"])
             return false
         }
     }

@@ -14,10 +14,12 @@ struct InstanceFile: Sendable {
         return texts.mapValues { $0.compactMap { Instance($0) } }
     }
 
-    /// Replaces the file at once, also beside other processes that do.
+    /// Replaces the file at once, also beside other processes that do. Where an application has no instances any more its last ones stay:
+    /// a whole system that stops leaves one after the other, and they are the best guess for its next start.
     func write(_ instances: [String: [Instance]]) async throws {
-        let data = Data(try JSON.bytes(of: instances.mapValues { $0.map(\.address) }))
-        try await NIOThreadPool.singleton.runIfActive { [path] in
+        try await NIOThreadPool.singleton.runIfActive {
+            let all = read().merging(instances) { $1 }
+            let data = Data(try JSON.bytes(of: all.mapValues { $0.map(\.address) }))
             let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
             try FileManager.default.createDirectory(
                 atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])

@@ -19,10 +19,14 @@ struct KnownInstances {
     private var listed: [Key: RegisteredInstance] = [:]
     private var missed: [Key: (instance: RegisteredInstance, until: Instant)] = [:]
 
+    /// Whether a registry has said anything yet.
+    private(set) var isHeard = false
+
     /// Of all that the registry lists.
     var hash: String { RegistryHash.of(listed.values.lazy.map(\.status)) }
 
     mutating func replace(with instances: [RegisteredInstance], at now: Instant) {
+        isHeard = true
         let before = listed
         listed = Dictionary(instances.map { (Key($0), $0) }) { $1 }
         for (key, instance) in before where listed[key] == nil { missed[key] = (instance, now + KnownInstances.grace) }

@@ -4,9 +4,6 @@ import Values
 
 /// How a process hears of its peers.
 extension RegistryClient {
-    /// How often a server is asked that has no stream of changes.
-    private static let pollInterval = TimeSpan.seconds(3)
-
     /// Follows one registry for as long as it answers, then the next.
     func keepKnowing() async {
         let connections = state.withLock(\.connections)
@@ -87,7 +84,7 @@ extension RegistryClient {
                 learn { $0.replace(with: everything.instances, at: .now) }
                 version = ""
             }
-            try await Task.sleep(for: RegistryClient.pollInterval.duration)
+            try await Task.sleep(for: settings.poll.duration)
         }
     }
 

@@ -22,6 +22,8 @@ package final class RegistryClient: Service {
         /// How often an instance says that it is there, and how long it is believed afterwards.
         package var renewal = TimeSpan.seconds(30)
         package var lease = TimeSpan.seconds(90)
+        /// How often a registry is asked that has no stream of changes.
+        package var poll = TimeSpan.seconds(3)
         /// Where the last known instances are kept; nil for nowhere.
         package var file: String?
 
@@ -215,10 +217,8 @@ package final class RegistryClient: Service {
     private func keepFile() async {
         guard let file else { return }
         for await _ in changed {
-            let addresses = state.withLock(\.addresses)
-            guard !addresses.isEmpty else { continue }
             do {
-                try await file.write(addresses)
+                try await file.write(state.withLock(\.addresses))
             } catch {
                 logger.warning("the known instances could not be written", metadata: ["file": "\(file.path)", "error": "\(error)"])
             }
@@ -232,7 +232,7 @@ package final class RegistryClient: Service {
         let addresses = state.withLock { state -> [String: [Instance]]? in
             change(&state.known)
             let addresses = state.known.addresses(at: .now)
-            guard addresses != state.addresses else { return nil }
+            guard state.known.isHeard, addresses != state.addresses else { return nil }
             state.addresses = addresses
             // Under the lock, so that the last that is known is also the last that is told.
             onChange(addresses)
