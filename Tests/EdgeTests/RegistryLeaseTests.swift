@@ -9,7 +9,7 @@ import Values
     private static let key = LeaseTable.Key(app: "SHOP", id: "a")
 
     private func table(preservation: Preservation.Rule = .init(), limit: Int = 20_000) -> LeaseTable {
-        LeaseTable(preservation: preservation, limit: limit)
+        LeaseTable(preservation: preservation, limit: limit, version: 0)
     }
 
     private func after(_ seconds: Int64, _ milliseconds: Int64 = 0) -> Instant {

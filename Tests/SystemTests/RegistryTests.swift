@@ -44,7 +44,7 @@ extension WholeSystem {
                 let end = try await client.wait(atMost: .seconds(60))
                 #expect(end == .exit(0), "\(ChildProcess.text(of: "\(folder)/client-errors").suffix(2_000))")
                 let all = [
-                    "register", "heartbeat", "lookup", "override", "delta", "override-removed", "registered-again", "seen-by-the-other",
+                    "register", "heartbeat", "lookup", "override", "delta", "override-removed", "registered-again", "seen-by-another",
                     "stop", "end",
                 ]
                 #expect(steps().filter { $0 != "restart" } == all.map { "ok \($0)" })

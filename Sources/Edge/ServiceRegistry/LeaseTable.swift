@@ -36,13 +36,16 @@ struct LeaseTable: Sendable {
 
     private(set) var leases: [String: [String: Lease]] = [:]
     private(set) var count = 0
-    private(set) var version: Int64 = 0
+    private(set) var version: Int64
     /// In the order of their versions, with none missing between the first and the last.
     private(set) var changes: [Change] = []
     private(set) var preservation: Preservation
     private let limit: Int
 
-    init(preservation: Preservation.Rule, limit: Int) {
+    /// - Parameter version: of the empty table. A registry that begins anew goes on beyond what it was: some clients take the same version
+    ///   and the same hash for nothing new.
+    init(preservation: Preservation.Rule, limit: Int, version: Int64) {
+        self.version = version
         self.preservation = Preservation(preservation)
         self.limit = limit
     }

@@ -21,7 +21,9 @@ final class Registry: Sendable {
     private let streams = Gauge(label: "registry_change_streams")
 
     init(_ configuration: RegistryConfiguration) {
-        table = Mutex(LeaseTable(preservation: configuration.preservation, limit: configuration.mostInstances))
+        table = Mutex(
+            LeaseTable(
+                preservation: configuration.preservation, limit: configuration.mostInstances, version: Instant.now.milliseconds))
     }
 
     var now: Instant { time.now }
