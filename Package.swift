@@ -78,7 +78,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
-        .package(url: "https://github.com/CoreOffice/XMLCoder", from: "0.18.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     ],
     targets: [
@@ -109,7 +108,7 @@ let package = Package(
         platform(
             "Discovery",
             [
-                "Values", log, httpTypes, .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                "Values", log, lifecycle, httpTypes, .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Metrics", package: "swift-metrics"), .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             ]),
@@ -125,7 +124,8 @@ let package = Package(
         platform(
             "Mail", ["Values", "CCurl", .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOCore", package: "swift-nio")],
             touchesC: true),
-        platform("Graphics", ["CQRencode", "CZlib"], touchesC: true),
+        platform("Compression", ["CZlib"], touchesC: true),
+        platform("Graphics", ["Compression", "CQRencode"], touchesC: true),
         platform(
             "Passwords", ["CArgon2", .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOCore", package: "swift-nio")],
             touchesC: true),
@@ -151,7 +151,7 @@ let package = Package(
         service("Notification", ["Mail", "Graphics"]),
 
         edge("BorderGateway"),
-        edge("ServiceRegistry", [lifecycle, .product(name: "XMLCoder", package: "XMLCoder")]),
+        edge("ServiceRegistry", ["Compression", lifecycle, .product(name: "Metrics", package: "swift-metrics")]),
         edge(
             "ConfigServer",
             [
@@ -183,7 +183,7 @@ let package = Package(
         .testTarget(
             name: "EdgeTests",
             dependencies: house + [
-                "BorderGateway", "ServiceRegistry", "ConfigServer", "TestServers", crypto, lifecycle,
+                "BorderGateway", "ServiceRegistry", "ConfigServer", "Compression", "TestServers", crypto, lifecycle,
                 .product(name: "ConfigurationTesting", package: "swift-configuration"),
             ],
             swiftSettings: settings),
@@ -200,6 +200,7 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
+            exclude: ["eureka_client.py"],
             swiftSettings: settings),
     ]
 )

@@ -11,7 +11,8 @@ struct Serve: AsyncParsableCommand {
         discussion: """
             Without names a whole system runs in one process: all services, and before them the front door. There are \
             \(Roles.names.joined(separator: ", ")). Services that run by themselves need a broker between them \
-            (TICKETFLOW_BROKER_URL), and addresses of those that run elsewhere (TICKETFLOW_PEERS_TICKET_MANAGER=10.0.0.7:8102,... and so on).
+            (TICKETFLOW_BROKER_URL), and registries that say where the others run (TICKETFLOW_REGISTRY_URLS=http://10.0.0.5:8761/eureka,...), \
+            or their addresses (TICKETFLOW_PEERS_TICKET_MANAGER=10.0.0.7:8102,... and so on).
             """)
 
     @Argument(help: "Which services to run.")

@@ -13,9 +13,12 @@ extension WholeSystem {
         /// A request may take 10 seconds; a busy machine a little more.
         private static let longest = Duration.seconds(14)
 
-        @Test
-        func `a rolling restart of every service puts off no request`() async throws {
-            try await withProgram(CrashTests.settings, shape: .distributed) { program in
+        /// Of the registries as well, where there are some.
+        @Test(arguments: [true, false])
+        func `a rolling restart of every service puts off no request, whether addresses are found or fixed`(
+            findsPeers: Bool
+        ) async throws {
+            try await withProgram(CrashTests.settings, shape: .distributed, findsPeers: findsPeers) { program in
                 let market = try await Market(program)
                 try await market.open {
                     for part in program.parts where part.role != "border-gateway" {

@@ -64,6 +64,8 @@ final class RunningProgram: Sendable {
     let parts: [Part]
     /// How long the slowest request took.
     let slowest = Mutex(Duration.zero)
+    /// Where the registries of the distributed shape are; none where all addresses are fixed.
+    let registries: [Int]
     private let database: String?
     private let folder: TemporaryFolder
     private let settings: Mutex<[String: String]>
@@ -75,8 +77,10 @@ final class RunningProgram: Sendable {
         "TICKETFLOW_AUTHENTICATION_ARGON2_PASSES": "1",
     ]
 
-    /// - Parameter servers: of the distributed shape, in which each service runs twice; nil for one process.
-    init(_ settings: [String: String], servers: Servers?, http: HTTPClient) throws {
+    /// - Parameters:
+    ///   - servers: of the distributed shape, in which each service runs twice; nil for one process.
+    ///   - findsPeers: whether services find each other in two registries; otherwise settings name their addresses.
+    init(_ settings: [String: String], servers: Servers?, findsPeers: Bool, http: HTTPClient) throws {
         folder = try TemporaryFolder()
         data = "\(folder.path)/data"
         self.http = http
@@ -86,20 +90,33 @@ final class RunningProgram: Sendable {
             settings["TICKETFLOW_DATABASE_URL"] = servers.database
             settings["TICKETFLOW_BROKER_URL"] = servers.broker
             let roles = Contracts.routes.map(\.service.description).flatMap { [$0, $0] }
-            let ports = try Ports.lasting(roles.count)
-            for (role, addresses) in Dictionary(grouping: zip(roles, ports), by: \.0) {
-                let name = role.uppercased().replacing("-", with: "_")
-                settings["TICKETFLOW_PEERS_\(name)"] = addresses.map { "127.0.0.1:\($0.1)" }.joined(separator: ",")
+            let ports = try Ports.lasting(roles.count + 2)
+            if findsPeers {
+                registries = Array(ports.suffix(2))
+                let urls = registries.map { "http://127.0.0.1:\($0)/eureka" }.joined(separator: ",")
+                settings["TICKETFLOW_REGISTRY_URLS"] = urls
+                // The same for both: each finds out which one it is.
+                settings["TICKETFLOW_SERVICE_REGISTRY_PEERS"] = urls
+            } else {
+                registries = []
+                for (role, addresses) in Dictionary(grouping: zip(roles, ports), by: \.0) {
+                    let name = role.uppercased().replacing("-", with: "_")
+                    settings["TICKETFLOW_PEERS_\(name)"] = addresses.map { "127.0.0.1:\($0.1)" }.joined(separator: ",")
+                }
             }
             let folder = folder.path
             parts =
-                zip(roles, ports).map { Part(role: $0, port: $1, output: "\(folder)/output-\($0)-\($1)") }
+                registries.map { Part(role: RunningProgram.registry, port: $0, output: "\(folder)/output-registry-\($0)") }
+                + zip(roles, ports).map { Part(role: $0, port: $1, output: "\(folder)/output-\($0)-\($1)") }
                 + [Part(role: "border-gateway", port: 0, output: "\(folder)/output")]
         } else {
+            registries = []
             parts = [Part(role: nil, port: 0, output: "\(folder.path)/output")]
         }
         self.settings = Mutex(settings)
     }
+
+    static let registry = "service-registry"
 
     static let repository = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
 
@@ -126,6 +143,25 @@ final class RunningProgram: Sendable {
         let stopped = parts.filter { $0.process == nil }
         for part in stopped { try launch(part) }
         for part in stopped { try await waitUntilReady(part) }
+        if !registries.isEmpty { for part in parts { try await waitUntilItKnowsAll(part) } }
+    }
+
+    /// Waits until a part has heard of all instances of all services that run.
+    private func waitUntilItKnowsAll(_ part: Part) async throws {
+        for role in Contracts.routes.map(\.service.description) {
+            let count = parts(of: role).count { $0.process != nil }
+            try await eventually("\(part.role ?? "") knows all instances of \(role)", within: .seconds(30), every: .milliseconds(5)) {
+                try await metric("peer_instances{peer=\"\(role)\"}", of: part) == Double(count)
+            }
+        }
+    }
+
+    /// What a part has measured; nil where it has not.
+    func metric(_ name: String, of part: Part) async throws -> Double? {
+        guard let address = part.address else { return nil }
+        let answer = try await http.execute(HTTPClientRequest(url: "\(address)/metrics"), timeout: .seconds(5))
+        let text = String(buffer: try await answer.body.collect(upTo: 1 << 22))
+        return text.split(separator: "\n").first { $0.hasPrefix("\(name) ") }.flatMap { Double($0.dropFirst(name.count + 1)) }
     }
 
     func start(_ part: Part) async throws {
@@ -264,14 +300,15 @@ final class RunningProgram: Sendable {
 /// Starts the program, hands it to the test, and stops it.
 /// - Parameter settings: by their names in the environment.
 func withProgram<Result>(
-    _ settings: [String: String] = [:], shape: Shape = .chosen, _ body: (RunningProgram) async throws -> Result
+    _ settings: [String: String] = [:], shape: Shape = .chosen, findsPeers: Bool = true,
+    _ body: (RunningProgram) async throws -> Result
 ) async throws -> Result {
-    try await shape.withServers { servers in try await withProgram(settings, on: servers, body) }
+    try await shape.withServers { servers in try await withProgram(settings, on: servers, findsPeers: findsPeers, body) }
 }
 
 /// The same in the distributed shape on servers of the test's own; nil for all in one process.
 func withProgram<Result>(
-    _ settings: [String: String] = [:], on servers: Servers?, _ body: (RunningProgram) async throws -> Result
+    _ settings: [String: String] = [:], on servers: Servers?, findsPeers: Bool = true, _ body: (RunningProgram) async throws -> Result
 ) async throws -> Result {
     FileDescriptors.raise()
     var configuration = HTTPClient.Configuration()
@@ -280,7 +317,7 @@ func withProgram<Result>(
     configuration.timeout.connect = .seconds(20)
     configuration.redirectConfiguration = .disallow
     let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    let program = try RunningProgram(settings, servers: servers, http: http)
+    let program = try RunningProgram(settings, servers: servers, findsPeers: findsPeers, http: http)
     return try await RunningProgram.$current.withValue(program) {
         do {
             try await program.start()

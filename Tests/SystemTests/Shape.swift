@@ -4,7 +4,8 @@ import Messaging
 import TestServers
 import Values
 
-/// How the program runs: all in one process, or each service as two processes with PostgreSQL and RabbitMQ between them. Tests run in
+/// How the program runs: all in one process, or each service as two processes that find each other in two
+/// registries, with PostgreSQL and RabbitMQ between them. Tests run in
 /// the shape that `TICKETFLOW_TEST_SHAPE` names, `together` if it names none.
 enum Shape: String, Sendable {
     case together, distributed

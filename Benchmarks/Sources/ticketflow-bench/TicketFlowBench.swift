@@ -5,7 +5,7 @@ import Foundation
 struct TicketFlowBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ticketflow-bench", abstract: "Measures the program, and makes what it is measured on.",
-        subcommands: [RunCommand.self, FillCommand.self], defaultSubcommand: RunCommand.self)
+        subcommands: [RunCommand.self, FillCommand.self, RegistryCommand.self], defaultSubcommand: RunCommand.self)
 }
 
 struct RunCommand: ParsableCommand {

@@ -38,12 +38,13 @@ package final class Balancer: Sendable {
 
     private let places: Mutex<[Place]>
     private let ejections: Counter
+    private let known: Gauge
 
     package init(_ instances: [Instance], of service: ServiceName) {
-        // An address that is named twice is one instance.
-        var known: Set<Instance> = []
-        places = Mutex(instances.filter { known.insert($0).inserted }.map { Place(instance: $0) })
+        places = Mutex(Balancer.places(for: instances, from: []))
         ejections = Counter(label: "peer_ejections_total", dimensions: [("peer", service.description)])
+        known = Gauge(label: "peer_instances", dimensions: [("peer", service.description)])
+        known.record(count)
     }
 
     /// Counts a request as in hand until `ended` is called for it.
@@ -81,6 +82,20 @@ package final class Balancer: Sendable {
                 guard places[index].failuresInRow >= Balancer.patience, (ejected + 1) * 2 <= places.count else { return }
                 eject(&places[index], at: now, atMost: Balancer.longestEjection)
             }
+        }
+    }
+
+    /// From now on these are all the instances there are. What is known of those that stay is kept.
+    package func replace(with instances: [Instance]) {
+        places.withLock { $0 = Balancer.places(for: instances, from: $0) }
+        known.record(count)
+    }
+
+    private static func places(for instances: [Instance], from known: [Place]) -> [Place] {
+        // An address that is named twice is one instance.
+        var named: Set<Instance> = []
+        return instances.filter { named.insert($0).inserted }.map { instance in
+            known.first { $0.instance == instance } ?? Place(instance: instance)
         }
     }
 

@@ -27,12 +27,16 @@ package final class NetworkTransport: Transport {
 
     private let client: HTTPClient
     private let peers: [ServiceName: Peer]
+    private let found: Set<ServiceName>
     private let logger: Logger
 
     /// - Parameters:
-    ///   - instances: where each peer runs.
+    ///   - instances: where peers run that always run there.
+    ///   - found: the peers of which `replace` tells where they run, unless `instances` does.
     ///   - logger: is told of requests that reached no instance.
-    package init(_ instances: [ServiceName: [Instance]], logger: Logger) {
+    package init(_ instances: [ServiceName: [Instance]], found: [ServiceName] = [], logger: Logger) {
+        self.found = Set(found).subtracting(instances.keys)
+        let instances = instances.merging(self.found.map { ($0, []) }) { said, _ in said }
         var configuration = HTTPClient.Configuration()
         configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .milliseconds(NetworkTransport.connectLimit.microseconds / 1_000)
@@ -47,6 +51,12 @@ package final class NetworkTransport: Transport {
                 return (service, Peer(balancer: Balancer(instances, of: service), retries: retries))
             })
         self.logger = logger
+    }
+
+    /// From now on peers run there, as far as that is to be found.
+    /// - Parameter instances: a peer that is not named runs nowhere.
+    package func replace(with instances: (ServiceName) -> [Instance]) {
+        for service in found { peers[service]?.balancer.replace(with: instances(service)) }
     }
 
     /// To be called once, when nobody sends any more.

@@ -1,4 +1,4 @@
-internal import CZlib
+import Compression
 
 extension QRCode {
     /// A PNG image of one bit per pixel, black on white.
@@ -57,19 +57,14 @@ private struct PNGWriter {
     }
 
     mutating func writeImage(_ scanlines: [UInt8]) {
-        var length = compressBound(uLong(scanlines.count))
-        var compressed = [UInt8](repeating: 0, count: Int(length))
-        let status = unsafe compress2(&compressed, &length, scanlines, uLong(scanlines.count), Z_BEST_SPEED)
-        // With a buffer of compressBound the only failure left is a refused allocation of 256 KiB.
-        precondition(status == Z_OK, "zlib could not compress: \(status)")
-        writeChunk("IDAT", Array(compressed.prefix(Int(length))))
+        writeChunk("IDAT", Zlib.compressed(scanlines))
     }
 
     mutating func writeChunk(_ type: String, _ content: [UInt8]) {
         let checked = Array(type.utf8) + content
         bytes += PNGWriter.bigEndian(UInt32(content.count))
         bytes += checked
-        bytes += unsafe PNGWriter.bigEndian(UInt32(crc32(0, checked, uInt(checked.count))))
+        bytes += PNGWriter.bigEndian(Zlib.checksum(checked))
     }
 
     private static func bigEndian(_ value: UInt32) -> [UInt8] {

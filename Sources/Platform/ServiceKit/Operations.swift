@@ -10,12 +10,24 @@ package final class Operations: Sendable {
     /// Something without which requests cannot be answered, such as a database.
     package struct Check: Sendable {
         let name: String
+        /// Whether the process is not ready without it.
+        let isNeeded: Bool
         let run: @Sendable () async throws -> Void
 
         /// - Parameter run: throws where it is not well.
-        package init(_ name: String, _ run: @escaping @Sendable () async throws -> Void) {
+        package init(_ name: String, isNeeded: Bool = true, _ run: @escaping @Sendable () async throws -> Void) {
             self.name = name
+            self.isNeeded = isNeeded
             self.run = run
+        }
+
+        package func passes() async -> Bool {
+            do {
+                try await run()
+                return true
+            } catch {
+                return false
+            }
         }
     }
 
@@ -63,7 +75,7 @@ package final class Operations: Sendable {
             return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
         }
         let isStopping = isStopping
-        let isReady = !isStopping && results.values.allSatisfy { $0 }
+        let isReady = !isStopping && checks.allSatisfy { !$0.isNeeded || results[$0.name] ?? false }
         var reply = try Reply.ok(
             Health(
                 status: isReady ? "ready" : isStopping ? "stopping" : "notReady",
@@ -80,7 +92,9 @@ package final class Operations: Sendable {
             try await check.run()
             return true
         } catch {
-            logger.warning("a check of readiness failed", metadata: ["check": "\(check.name)", "error": "\(error)"])
+            logger.log(
+                level: check.isNeeded ? .warning : .debug, "a check of readiness failed",
+                metadata: ["check": "\(check.name)", "error": "\(error)"])
             return false
         }
     }

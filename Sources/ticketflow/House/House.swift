@@ -23,6 +23,7 @@ struct House {
     private let databases: [Database]
     private let rabbitMQ: RabbitMQBroker?
     private let network: NetworkTransport?
+    private let registry: RegistryClient?
     private let operations: Operations
     private let verifier: IdentityVerifier
     private let logger: Logger
@@ -33,7 +34,11 @@ struct House {
     static func make(_ settings: HouseSettings, roles: Roles, metrics: PrometheusMetrics, logger: Logger) async throws -> House {
         try settings.allow(roles)
         let lock = try settings.lockData(for: roles)
-        let network = roles.isPart ? NetworkTransport(settings.peers, logger: Logger(label: "peers")) : nil
+        let network =
+            roles.isPart
+            ? NetworkTransport(
+                settings.peers, found: settings.registry == nil ? [] : ServiceList.all.map { $0.name }, logger: Logger(label: "peers"))
+            : nil
         let transport = InProcessTransport(elsewhere: network)
         let hasServices = !roles.services.isEmpty
         let rabbitMQ =
@@ -81,13 +86,16 @@ struct House {
             if let rabbitMQ { checks.append(.init("broker") { try await rabbitMQ.check() }) }
             let edge = try roles.edge.map { try $0.init(settings.environment(of: $0.name)) }
             checks += edge.flatMap(\.checks)
+            let registry = settings.registry.map { RegistryClient($0, whenReady: checks, network: network) }
+            if let registry { checks += registry.checks }
             let operations = Operations(checks: checks, metrics: metrics, logger: logger)
             return House(
                 settings: settings, roles: roles, hosts: hosts, edge: edge, environments: environments,
                 frontDoor: FrontDoor(
                     responders: Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.responder) }), elsewhere: network,
                     operations: operations),
-                databases: databases, rabbitMQ: rabbitMQ, network: network, operations: operations, verifier: verifier, logger: logger,
+                databases: databases, rabbitMQ: rabbitMQ, network: network, registry: registry, operations: operations, verifier: verifier,
+                logger: logger,
                 lock: lock)
         } catch {
             await rabbitMQ?.close()
@@ -122,11 +130,15 @@ struct House {
             .init(
                 service: HTTPListener(
                     host: door.address.host, port: door.address.port, largestBody: door.largestBody, takes: door.takes, logger: logger,
-                    onReady: { onReady(OpenDoor(name: door.name, address: ListenAddress(host: door.address.host, port: $0))) },
+                    onReady: { [registry] port in
+                        registry?.enter(ServiceName(door.name), host: door.address.host, port: port, outOf: doors.count)
+                        onReady(OpenDoor(name: door.name, address: ListenAddress(host: door.address.host, port: port)))
+                    },
                     isStopping: { [operations] in operations.isStopping }, respond: door.respond))
         }
         let notice = settings.stopNotice ?? (roles.isPart ? .seconds(1) : .zero)
-        services.append(.init(service: StopNotice(operations: operations, time: notice)))
+        if let registry { services.append(.init(service: registry)) }
+        services.append(.init(service: StopNotice(operations: operations, registry: registry, time: notice)))
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "lifecycle"))
         configuration.maximumGracefulShutdownDuration = .seconds(20) + notice.duration
@@ -271,12 +283,14 @@ private struct DatabaseKeeper: Service {
 /// Stops before everything else, and says that the process is no longer ready.
 private struct StopNotice: Service {
     let operations: Operations
+    let registry: RegistryClient?
     /// How long everything goes on.
     let time: TimeSpan
 
     func run() async throws {
         try? await gracefulShutdown()
         operations.stopIsNear()
+        await registry?.drain()
         try? await Task.sleep(for: time.duration)
     }
 }

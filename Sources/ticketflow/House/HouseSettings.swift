@@ -30,6 +30,8 @@ struct HouseSettings {
     /// Where services run that do not run in this process: `peers.ticketManager` and so on, each a list of addresses such as
     /// `10.0.0.7:8102`.
     let peers: [ServiceName: [Instance]]
+    /// The registries that say where all others run; nil where none is named.
+    let registry: RegistryClient.Settings?
     /// How long a process that is asked to stop still answers, and says that it is not ready, so that others go elsewhere in time:
     /// `stop.noticeSeconds`, by default 0 for a whole system in one process, and 1 for a part of one.
     let stopNotice: TimeSpan?
@@ -75,6 +77,7 @@ struct HouseSettings {
             throw Failure("TICKETFLOW_BROKER_RETRY_SECONDS cannot be used.", next: "Say seconds from 1 to 86400, such as 1,10,60.")
         }
         peers = try HouseSettings.peers(configuration)
+        registry = try HouseSettings.registry(configuration, folder: folder)
         stopNotice = configuration.int(forKey: "stop.noticeSeconds").map { .seconds(Int64(max(0, $0))) }
         do {
             faults = try Faults(configuration.string(forKey: "faults", default: ""))

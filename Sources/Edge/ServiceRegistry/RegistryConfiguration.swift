@@ -1,0 +1,53 @@
+import Configuration
+import Discovery
+import Values
+
+/// The settings of the service registry. All are read once, at start.
+struct RegistryConfiguration: Sendable {
+    /// `peers`: the other registries, such as `http://user:password@10.0.0.8:8761/eureka`. None by default.
+    let peers: [RegistryAddress]
+    /// `user` and `password`: what clients say in their URL. Nobody is asked for them by default.
+    let credentials: Credentials?
+    /// `preservation.enabled`: whether instances stay listed whose leases have ended, while many do not renew at once. Default true.
+    /// `preservation.instances`: in registries of fewer nothing is preserved. Default 20.
+    /// `preservation.minutes`: how long at most. Default 30.
+    let preservation: Preservation.Rule
+    /// `most.instances`: more are refused. Default 10,000.
+    let mostInstances: Int
+
+    struct Credentials: Sendable {
+        let user: String
+        let password: String
+    }
+
+    init(_ reader: ConfigReader) throws {
+        func setting(_ key: ConfigKey, default value: Int, _ range: ClosedRange<Int>) throws -> Int {
+            let setting = reader.int(forKey: key, default: value)
+            guard range.contains(setting) else {
+                throw Problem.badRequest(
+                    "The setting serviceRegistry.\(key) is \(setting); it must be from \(range.lowerBound) to \(range.upperBound).")
+            }
+            return setting
+        }
+        peers = try (reader.stringArray(forKey: "peers", isSecret: true) ?? []).enumerated().map { index, text in
+            guard let address = RegistryAddress(text) else {
+                throw Problem.badRequest(
+                    "The setting serviceRegistry.peers has no URL in place \(index + 1); say http://USER:PASSWORD@HOST:8761/eureka.")
+            }
+            return address
+        }
+        switch (reader.string(forKey: "user"), reader.string(forKey: "password", isSecret: true)) {
+        case (let user?, let password?) where !user.isEmpty && !password.isEmpty && !user.contains(":"):
+            credentials = Credentials(user: user, password: password)
+        case (nil, nil): credentials = nil
+        default:
+            throw Problem.badRequest(
+                "The settings serviceRegistry.user and serviceRegistry.password go together; a user has no colon.")
+        }
+        preservation = Preservation.Rule(
+            isEnabled: reader.bool(forKey: "preservation.enabled", default: true),
+            fewestInstances: try setting("preservation.instances", default: 20, 1...1_000_000),
+            longest: .minutes(Int64(try setting("preservation.minutes", default: 30, 1...10_000))))
+        mostInstances = try setting("most.instances", default: 10_000, 1...1_000_000)
+    }
+}

@@ -1,0 +1,67 @@
+/// One event of a stream of them (`text/event-stream` of HTML's standard).
+package struct ServerSentEvent: Hashable, Sendable {
+    package var id: String?
+    package var name = "message"
+    package var data: [UInt8] = []
+
+    package init(id: String? = nil, name: String = "message", data: [UInt8] = []) {
+        self.id = id
+        self.name = name
+        self.data = data
+    }
+
+    /// As it is sent. The data may have no line breaks.
+    package var bytes: [UInt8] {
+        let head = (id.map { "id: \($0)\n" } ?? "") + "event: \(name)\ndata: "
+        return Array(head.utf8) + data + Array("\n\n".utf8)
+    }
+
+    /// What is sent where there is nothing to say, so that both ends see that the other is there.
+    package static let heartbeat = Array(":\n\n".utf8)
+}
+
+/// Takes events from the pieces in which they arrive.
+package struct ServerSentEventParser {
+    private var line: [UInt8] = []
+    private var event = ServerSentEvent()
+    private var hasData = false
+
+    package init() {}
+
+    package mutating func take(_ bytes: some Sequence<UInt8>) -> [ServerSentEvent] {
+        var events: [ServerSentEvent] = []
+        for byte in bytes {
+            guard byte == UInt8(ascii: "\n") else {
+                line.append(byte)
+                continue
+            }
+            if line.last == UInt8(ascii: "\r") { line.removeLast() }
+            if let event = takeLine() { events.append(event) }
+            line.removeAll(keepingCapacity: line.count < 1 << 16)
+        }
+        return events
+    }
+
+    private mutating func takeLine() -> ServerSentEvent? {
+        guard !line.isEmpty else {
+            defer {
+                event = ServerSentEvent()
+                hasData = false
+            }
+            return hasData ? event : nil
+        }
+        let colon = line.firstIndex(of: UInt8(ascii: ":")) ?? line.endIndex
+        var value = line[colon...].dropFirst()
+        if value.first == UInt8(ascii: " ") { value = value.dropFirst() }
+        switch String(decoding: line[..<colon], as: UTF8.self) {
+        case "id": event.id = String(decoding: value, as: UTF8.self)
+        case "event": event.name = String(decoding: value, as: UTF8.self)
+        case "data":
+            if hasData { event.data.append(UInt8(ascii: "\n")) }
+            event.data += value
+            hasData = true
+        default: break
+        }
+        return nil
+    }
+}
