@@ -7,14 +7,18 @@ import Values
 
 /// What an operator's tools ask of a process: is it alive, is it ready, what has it measured.
 package final class Operations: Sendable {
-    /// Something without which requests cannot be answered, such as a database.
+    /// Something without which requests cannot be answered, such as a database, or not as well.
     package struct Check: Sendable {
         let name: String
+        let isVital: Bool
         let run: @Sendable () async throws -> Void
 
-        /// - Parameter run: throws where it is not well.
-        package init(_ name: String, _ run: @escaping @Sendable () async throws -> Void) {
+        /// - Parameters:
+        ///   - isVital: whether the process is not ready while it is not well. What is not is only told.
+        ///   - run: throws where it is not well.
+        package init(_ name: String, isVital: Bool = true, _ run: @escaping @Sendable () async throws -> Void) {
             self.name = name
+            self.isVital = isVital
             self.run = run
         }
     }
@@ -63,7 +67,7 @@ package final class Operations: Sendable {
             return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
         }
         let isStopping = isStopping
-        let isReady = !isStopping && results.values.allSatisfy { $0 }
+        let isReady = !isStopping && checks.allSatisfy { !$0.isVital || results[$0.name] ?? true }
         var reply = try Reply.ok(
             Health(
                 status: isReady ? "ready" : isStopping ? "stopping" : "notReady",
