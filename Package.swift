@@ -117,7 +117,8 @@ let package = Package(
             "RemoteConfiguration",
             [
                 "Values", log, lifecycle, configuration, httpTypes, .product(name: "AsyncHTTPClient", package: "async-http-client"),
-                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         platform(
             "ServiceKit",

@@ -1,3 +1,4 @@
+package import Configuration
 package import Discovery
 import Glibc
 import HTTPTypes
@@ -30,6 +31,8 @@ package struct SettingsServer: EdgeServer {
         logger = environment.logger
     }
 
+    package static func readSettings(_ reader: ConfigReader) throws { _ = try ConfigServerConfiguration(reader) }
+
     package var services: [any Service] {
         [
             JobRunner(Job("refresh-settings", every: configuration.refresh) { await lookForChanges() }, logger: logger),
@@ -39,13 +42,14 @@ package struct SettingsServer: EdgeServer {
     }
 
     package var checks: [Operations.Check] {
-        library.backends.flatMap { backend in
-            [
-                Operations.Check("\(backend.name)") {
+        library.backends.enumerated().flatMap { index, backend in
+            let name = library.backends.count == 1 ? "settings" : "settings-\(index + 1)"
+            return [
+                Operations.Check(name) {
                     guard backend.hasContents else { throw Trouble(description: backend.trouble ?? "it was not read yet") }
                 },
                 // What was read last is served on, so that it is said and nothing else.
-                Operations.Check("refresh of \(backend.name)", isVital: false) {
+                Operations.Check("\(name)-refresh", isVital: false) {
                     if let trouble = backend.trouble { throw Trouble(description: trouble) }
                 },
             ]
