@@ -193,13 +193,16 @@ let package = Package(
             name: "EdgeTests",
             dependencies: house + [
                 "BorderGateway", "ServiceRegistry", "ConfigServer", "RemoteConfiguration", "TestServers", crypto, lifecycle,
+                .product(name: "CryptoExtras", package: "swift-crypto"), .product(name: "Yams", package: "Yams"),
                 .product(name: "ConfigurationTesting", package: "swift-configuration"),
             ],
             swiftSettings: settings),
         .testTarget(name: "ContractsTests", dependencies: house, exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
             name: "ServiceTests",
-            dependencies: house + serviceTargets + ["TestServers", crypto, lifecycle, .product(name: "JWTKit", package: "jwt-kit")],
+            dependencies: house + serviceTargets + [
+                "Mail", "TestServers", crypto, lifecycle, .product(name: "JWTKit", package: "jwt-kit"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "SystemTests",

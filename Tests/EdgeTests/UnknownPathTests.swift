@@ -10,8 +10,11 @@ import Testing
     @Test(arguments: [RegistryServer.self, SettingsServer.self] as [any EdgeServer.Type])
     func `an address that means nothing gets 404`(_ type: any EdgeServer.Type) async throws {
         // What one of them cannot start without.
+        let folder = try ConfigFolder([:])
+        defer { folder.remove() }
         let settings = InMemoryProvider(values: [
-            "backends": ConfigValue(.stringArray(["folder:/nowhere"]), isSecret: false), "open": ConfigValue(.bool(true), isSecret: false),
+            "backends": ConfigValue(.stringArray(["folder:\(folder.path)"]), isSecret: false),
+            "open": ConfigValue(.bool(true), isSecret: false),
         ])
         let server = try type.init(
             EdgeEnvironment(configuration: ConfigReader(provider: settings), folder: "/nowhere", logger: Logger(label: "test")))

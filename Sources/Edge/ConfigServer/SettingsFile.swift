@@ -24,14 +24,18 @@ enum SettingsFile {
     static func parts(_ text: String, path: String) throws -> [Part] {
         if path.hasSuffix(".properties") { return [Part(values: PropertiesText.parse(text), profiles: nil)] }
         do {
-            return try Yams.compose_all(yaml: text).map { node in
+            // Not `compose_all`, whose sequence ends at a mistake as it does at the end.
+            let parser = try Parser(yaml: text)
+            var parts: [Part] = []
+            while let node = try parser.nextRoot() {
                 var values: [String: SettingValue] = [:]
                 // An empty document.
-                guard node.scalar?.string != "" else { return Part(values: [:], profiles: nil) }
+                guard node.scalar?.string != "" else { continue }
                 guard case .mapping(let mapping) = node else { throw Malformed(description: "it is no mapping of names to values") }
                 try flatten(mapping, prefix: "", depth: 0, into: &values)
-                return part(values)
+                parts.append(part(values))
             }
+            return parts
         } catch {
             throw Malformed(description: "\(path): \(error)")
         }

@@ -102,7 +102,9 @@ package final class RemoteProvider: ConfigProvider, Service {
             await withTaskGroup(of: Void.self) { group in
                 for url in self.address.urls {
                     for application in self.address.applications {
-                        group.addTask { await self.listen(to: application, at: url, client) { wish.yield(url) } }
+                        group.addTask {
+                            await self.listen(to: application, at: url, client, onChange: { wish.yield(url) }, onLoss: { wish.yield(nil) })
+                        }
                     }
                 }
                 group.addTask {
@@ -117,7 +119,10 @@ package final class RemoteProvider: ConfigProvider, Service {
         try await client.close()
     }
 
-    private func listen(to application: String, at url: String, _ client: RemoteClient, onChange: @escaping @Sendable () -> Void) async {
+    private func listen(
+        to application: String, at url: String, _ client: RemoteClient, onChange: @escaping @Sendable () -> Void,
+        onLoss: @escaping @Sendable () -> Void
+    ) async {
         var pause = 0.2
         while !Task.isCancelled {
             do {
@@ -129,6 +134,8 @@ package final class RemoteProvider: ConfigProvider, Service {
                 // Another server than ours: polling has to do.
                 if !hasStream { pause = 60 }
             } catch {
+                // Whether another one answers, and whether to say that none does, is for the one who fetches.
+                onLoss()
                 pause = min(5, pause * 2)
             }
             try? await Task.sleep(for: .seconds(pause * Double.random(in: 0.5...1)))

@@ -1,5 +1,6 @@
 package import Configuration
 package import Logging
+import Metrics
 import ServiceLifecycle
 import Synchronization
 
@@ -28,11 +29,14 @@ package final class LiveSettings<Value: Sendable>: Sendable {
 package final class SettingsWatch: Service {
     private let reader: ConfigReader
     private let logger: Logger
+    /// How often settings came into force here, the first time being the start.
+    private let applied: Counter
     private let followers = Mutex<[@Sendable (ConfigSnapshotReader) -> Void]>([])
 
     package init(_ reader: ConfigReader, logger: Logger) {
         self.reader = reader
         self.logger = logger
+        applied = Counter(label: "settings_applied_total", dimensions: [("part", logger.label)])
     }
 
     /// - Parameters:
@@ -72,6 +76,7 @@ package final class SettingsWatch: Service {
             try await self.reader.watchSnapshot { updates in
                 for await snapshot in updates {
                     for follower in self.followers.withLock({ $0 }) { follower(snapshot) }
+                    self.applied.increment()
                 }
             }
         }

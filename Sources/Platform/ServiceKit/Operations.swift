@@ -9,9 +9,9 @@ import Values
 package final class Operations: Sendable {
     /// Something without which requests cannot be answered, such as a database, or not as well.
     package struct Check: Sendable {
-        let name: String
-        let isVital: Bool
-        let run: @Sendable () async throws -> Void
+        package let name: String
+        package let isVital: Bool
+        package let run: @Sendable () async throws -> Void
 
         /// - Parameters:
         ///   - isVital: whether the process is not ready while it is not well. What is not is only told.
