@@ -187,7 +187,7 @@ private struct RunningConfigServer: Sendable {
         try await RemoteProvider.connect(
             RemoteAddress(
                 urls: urls ?? [url], user: nil, password: nil, applications: applications, profiles: profiles, label: label),
-            folder: settings, poll: .seconds(3_600), patience: .seconds(2))
+            folder: settings, poll: .seconds(3_600), patience: .seconds(60))
     }
 
     func announce(_ path: String) async throws {

@@ -24,10 +24,14 @@ struct Bench {
     var time: Load.Time { Load.Time(warmUp: Bench.warmUp, measured: seconds) }
 
     /// Runs the program on a new data folder.
-    /// - Parameter settings: further ones, by the names of their variables.
-    func withProgram<Result>(_ settings: [String: String] = [:], _ body: (Program) throws -> Result) throws -> Result {
+    /// - Parameters:
+    ///   - settings: further ones, by the names of their variables.
+    ///   - roles: what it runs; a whole system if none is named.
+    func withProgram<Result>(
+        _ settings: [String: String] = [:], roles: [String] = [], _ body: (Program) throws -> Result
+    ) throws -> Result {
         try withFolder { folder in
-            let program = try Program(binary, on: folder, settings: settings, load: load)
+            let program = try Program(binary, roles: roles, on: folder, settings: settings, load: load)
             defer { program.stop() }
             try program.waitUntilReady()
             do {
@@ -95,6 +99,7 @@ struct Benchmark: Sendable {
 
     static let all = [
         holds, purchases, checkIn, memory, start, sellOut, growth, holdsPostgreSQL, purchasesPostgreSQL, messagesRabbitMQ, holdsGrowth,
+        configReads,
     ]
 }
 

@@ -6,7 +6,7 @@ import Foundation
 /// Encrypts single values, which then stand in files as `{cipher}...`.
 ///
 /// With a text as symmetric key and with an RSA key the formats are those of Spring Security's `Encryptors.standard` and
-/// `RsaSecretEncryptor`, so that values move between both; the format for a P-256 key is our own (docs/decisions/0026).
+/// `RsaSecretEncryptor`, so that values move between both; the format for a P-256 key is our own (docs/decisions/0027).
 enum SettingsCipher: Sendable {
     static let prefix = "{cipher}"
 
