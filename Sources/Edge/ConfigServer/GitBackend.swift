@@ -11,6 +11,9 @@ final class GitBackend: Backend {
         var labels: [String: String]?
         /// By commit. Trees are small; a few are in use at a time.
         var trees: [String: FileTree] = [:]
+        /// By id. What is read once is read again by every application that has a part in it.
+        var blobs: [String: [UInt8]] = [:]
+        var blobBytes = 0
         var trouble: String?
     }
 
@@ -22,6 +25,9 @@ final class GitBackend: Backend {
     private let refreshing = SharedWork<Changes>()
     /// Trees that are kept at most.
     private static let mostTrees = 64
+    /// Of blobs, all together and each.
+    private static let mostBytes = 32 << 20
+    private static let largestBlob = 256 << 10
 
     /// - Parameter folder: of the clone; not yet made.
     init(_ remote: String, folder: String, configuration: ConfigServerConfiguration) {
@@ -52,7 +58,18 @@ final class GitBackend: Backend {
 
     func contents(of path: String, in tree: FileTree) async throws -> [UInt8] {
         guard let file = tree.files[path] else { throw Problem.notFound("file") }
-        return try await program.run(["cat-file", "blob", file.id])
+        return try await blob(file)
+    }
+
+    private func blob(_ file: FileTree.File) async throws -> [UInt8] {
+        if let bytes = state.withLock({ $0.blobs[file.id] }) { return bytes }
+        let bytes = try await program.run(["cat-file", "blob", file.id])
+        guard bytes.count <= GitBackend.largestBlob else { return bytes }
+        state.withLock { state in
+            if state.blobBytes + bytes.count > GitBackend.mostBytes { (state.blobs, state.blobBytes) = ([:], 0) }
+            if state.blobs.updateValue(bytes, forKey: file.id) == nil { state.blobBytes += bytes.count }
+        }
+        return bytes
     }
 
     func modified(_ path: String, in tree: FileTree) async throws -> Instant? {
@@ -150,7 +167,16 @@ final class GitBackend: Backend {
             guard let old = before[label], old != commit else { continue }
             // Of what was never read nobody needs to hear.
             guard let oldTree = trees[old] else { continue }
-            changes.add(.paths(try await tree(ofCommit: commit).changes(since: oldTree)))
+            let newTree = try await tree(ofCommit: commit)
+            let paths = newTree.changes(since: oldTree)
+            // Whoever hears of the change asks at once, and all together.
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for file in paths.prefix(32).compactMap({ newTree.files[$0] }) where file.size <= GitBackend.largestBlob {
+                    group.addTask { _ = try await self.blob(file) }
+                }
+                try await group.waitForAll()
+            }
+            changes.add(.paths(paths))
         }
         state.withLock { $0.labels = labels }
         return changes

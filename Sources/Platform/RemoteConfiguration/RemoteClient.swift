@@ -31,6 +31,8 @@ struct RemoteClient: Sendable {
         configuration.timeout.connect = .seconds(1)
         configuration.timeout.read = RemoteClient.longestSilence
         configuration.connectionPool.retryConnectionEstablishment = false
+        // Each application's stream keeps a connection, and all are fetched at once beside them.
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 2 * address.applications.count + 8
         configuration.httpVersion = .http1Only
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }

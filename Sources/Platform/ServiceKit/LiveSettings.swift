@@ -3,6 +3,7 @@ package import Logging
 import Metrics
 import ServiceLifecycle
 import Synchronization
+import Values
 
 /// Settings as they are now. Whoever reads one asks each time anew; whoever needs several that fit together takes `current` once.
 @dynamicMemberLookup
@@ -29,14 +30,14 @@ package final class LiveSettings<Value: Sendable>: Sendable {
 package final class SettingsWatch: Service {
     private let reader: ConfigReader
     private let logger: Logger
-    /// How often settings came into force here, the first time being the start.
-    private let applied: Counter
+    /// When settings came into force here last.
+    private let applied: Gauge
     private let followers = Mutex<[@Sendable (ConfigSnapshotReader) -> Void]>([])
 
     package init(_ reader: ConfigReader, logger: Logger) {
         self.reader = reader
         self.logger = logger
-        applied = Counter(label: "settings_applied_total", dimensions: [("part", logger.label)])
+        applied = Gauge(label: "settings_applied_timestamp_seconds", dimensions: [("part", logger.label)])
     }
 
     /// - Parameters:
@@ -76,7 +77,7 @@ package final class SettingsWatch: Service {
             try await self.reader.watchSnapshot { updates in
                 for await snapshot in updates {
                     for follower in self.followers.withLock({ $0 }) { follower(snapshot) }
-                    self.applied.increment()
+                    self.applied.record(Double(Instant.now.microseconds) / 1_000_000)
                 }
             }
         }
