@@ -258,7 +258,7 @@ private enum SettingsServerLimits {
 }
 
 /// Asks until it holds.
-private func eventually(_ what: String, within limit: Duration = .seconds(10), _ holds: () async throws -> Bool) async throws {
+private func eventually(_ what: String, within limit: Duration = .seconds(120), _ holds: () async throws -> Bool) async throws {
     let end = ContinuousClock.now + limit
     while try await !holds() {
         guard ContinuousClock.now < end else {

@@ -84,15 +84,15 @@ import Values
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await watch.run() }
             provider.setValue(ConfigValue(change.value, isSecret: false), forKey: key)
-            try await eventually("the change comes into force") { settings.current == change.shown }
+            try await eventually(within: patience, "the change comes into force") { settings.current == change.shown }
             provider.setValue(ConfigValue(change.wrong, isSecret: false), forKey: key)
             // Seen, and refused: another setting that comes later is in force, but for this one.
             let other = try watch.follow { $0.int(forKey: "other", default: 0) }
             provider.setValue(ConfigValue(.int(1), isSecret: false), forKey: ["other"])
-            try await eventually("another change comes into force") { other.current == 1 }
+            try await eventually(within: patience, "another change comes into force") { other.current == 1 }
             #expect(settings.current == change.shown)
             provider.setValue(nil, forKey: key)
-            try await eventually("without it the default is in force again") { settings.current != change.shown }
+            try await eventually(within: patience, "without it the default is in force again") { settings.current != change.shown }
             group.cancelAll()
         }
     }

@@ -34,12 +34,17 @@ package struct GitRepository: Sendable {
             process.executableURL = URL(filePath: "/usr/bin/env")
             process.arguments = ["git", "-C", path, "-c", "user.name=Test", "-c", "user.email=test@example.org"] + arguments
             process.environment = ["PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": path, "GIT_CONFIG_GLOBAL": "/dev/null"]
-            let output = Pipe()
+            // Not a pipe: Foundation ends the process when a signal interrupts its reading.
+            let file = "\(path).output-\(UUID().uuidString)"
+            guard FileManager.default.createFile(atPath: file, contents: nil) else { throw ServerFailure("\(file) cannot be made") }
+            defer { try? FileManager.default.removeItem(atPath: file) }
+            let output = try FileHandle(forWritingTo: URL(filePath: file))
             process.standardOutput = output
             process.standardError = output
             try process.run()
-            let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
             process.waitUntilExit()
+            try output.close()
+            let text = String(decoding: FileManager.default.contents(atPath: file) ?? Data(), as: UTF8.self)
             guard process.terminationStatus == 0 else { throw ServerFailure("git \(arguments.joined(separator: " ")): \(text)") }
             return text.hasSuffix("\n") ? String(text.dropLast()) : text
         }

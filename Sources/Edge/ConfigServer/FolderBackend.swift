@@ -116,8 +116,16 @@ final class FolderBackend: Backend {
             descriptor = next
         }
         guard descriptor >= 0 else { throw Unreadable(description: "\(place) is no longer there") }
-        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-        return [UInt8](try handle.readToEnd() ?? Data())
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = Glibc.read(descriptor, &piece, piece.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw Unreadable(description: "\(place) cannot be read: \(String(cString: strerror(errno)))") }
+            guard count > 0 else { return bytes }
+            bytes += piece[..<count]
+        }
     }
 }
 
