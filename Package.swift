@@ -113,6 +113,13 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         platform(
+            "RemoteConfiguration",
+            [
+                "Values", log, lifecycle, configuration, httpTypes, .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
+        platform(
             "ServiceKit",
             [
                 "Values", "Storage", "Messaging", "Discovery", "Observability", log, lifecycle, hummingbird, crypto,
@@ -155,14 +162,15 @@ let package = Package(
         edge(
             "ConfigServer",
             [
-                lifecycle, crypto, .product(name: "Yams", package: "Yams"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
+                "RemoteConfiguration", lifecycle, crypto, .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "Yams", package: "Yams"), .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "Metrics", package: "swift-metrics"), .product(name: "NIOPosix", package: "swift-nio"),
             ]),
 
         .executableTarget(
             name: "ticketflow",
             dependencies: house + serviceTargets + [
-                "BorderGateway", "ServiceRegistry", "ConfigServer", "Mail", "EventLoops", lifecycle,
+                "BorderGateway", "ServiceRegistry", "ConfigServer", "RemoteConfiguration", "Mail", "EventLoops", lifecycle,
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"), .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -175,7 +183,8 @@ let package = Package(
         .testTarget(
             name: "PlatformTests",
             dependencies: house + [
-                "TestServers", "Mail", "Graphics", "Passwords", lifecycle, .product(name: "NIOCore", package: "swift-nio"),
+                "TestServers", "Mail", "Graphics", "Passwords", "RemoteConfiguration", lifecycle,
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             ],
             exclude: ["smtp_server.py"],
@@ -183,14 +192,17 @@ let package = Package(
         .testTarget(
             name: "EdgeTests",
             dependencies: house + [
-                "BorderGateway", "ServiceRegistry", "ConfigServer", "Compression", "TestServers", crypto, lifecycle,
+                "BorderGateway", "ServiceRegistry", "ConfigServer", "RemoteConfiguration", "Compression", "TestServers", crypto, lifecycle,
+                .product(name: "CryptoExtras", package: "swift-crypto"), .product(name: "Yams", package: "Yams"),
                 .product(name: "ConfigurationTesting", package: "swift-configuration"),
             ],
             swiftSettings: settings),
         .testTarget(name: "ContractsTests", dependencies: house, exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
             name: "ServiceTests",
-            dependencies: house + serviceTargets + ["TestServers", crypto, lifecycle, .product(name: "JWTKit", package: "jwt-kit")],
+            dependencies: house + serviceTargets + [
+                "Mail", "TestServers", crypto, lifecycle, .product(name: "JWTKit", package: "jwt-kit"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "SystemTests",

@@ -15,9 +15,10 @@ struct DemoCommand: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            let settings = try await HouseSettings(system, flags: DemoSettings.flags)
-            let metrics = ProcessStart.prepare(logLevel: max(settings.logLevel, .warning))
-            let house = try await House.make(settings, roles: .all, metrics: metrics, logger: Logger(label: "ticketflow"))
+            let metrics = ProcessStart.prepare()
+            let settings = try await HouseSettings(system, flags: DemoSettings.flags, roles: .all)
+            let house = try await House.make(
+                settings, roles: .all, quietest: .warning, metrics: metrics, logger: Logger(label: "ticketflow"))
             try await house.run(
                 isListening: false,
                 companion: .init(

@@ -45,12 +45,12 @@ struct Serve: AsyncParsableCommand {
         var flags: [AbsoluteConfigKey: ConfigValue] = demo ? DemoSettings.flags : [:]
         if let host { flags["host"] = ConfigValue(.string(host), isSecret: false) }
         if let port { flags["port"] = ConfigValue(.int(port), isSecret: false) }
-        let settings = try await HouseSettings(system, flags: flags)
         let roles = try Roles(service)
-        // Among log lines nobody finds what there is to look at.
-        let metrics = ProcessStart.prepare(logLevel: demo ? max(settings.logLevel, .warning) : settings.logLevel)
+        let metrics = ProcessStart.prepare()
+        let settings = try await HouseSettings(system, flags: flags, roles: roles, isFollowed: true)
         let logger = Logger(label: "ticketflow")
-        let house = try await House.make(settings, roles: roles, metrics: metrics, logger: logger)
+        // Among log lines nobody finds what there is to look at.
+        let house = try await House.make(settings, roles: roles, quietest: demo ? .warning : .trace, metrics: metrics, logger: logger)
         do {
             try await FirstAdministrator.make(in: house)
         } catch {

@@ -7,10 +7,10 @@ struct TicketFlow: AsyncParsableCommand {
         abstract: "Sells tickets for events.",
         discussion: """
             Settings come from flags, then from the environment (TICKETFLOW_ before the key), then from the file that --config \
-            names, then from defaults. \
+            names, then from a Config Server (TICKETFLOW_CONFIG_URLS), then from defaults; `ticketflow config` shows them. \
             Start with: ticketflow serve --demo
             """,
-        subcommands: [Serve.self, DemoCommand.self, MessagesCommand.self, UserCommand.self, CheckCommand.self])
+        subcommands: [Serve.self, DemoCommand.self, MessagesCommand.self, UserCommand.self, CheckCommand.self, ConfigCommand.self])
 }
 
 /// The flags that all commands share.

@@ -26,12 +26,12 @@ struct Bench {
     /// Runs the program on a new data folder.
     /// - Parameters:
     ///   - settings: further ones, by the names of their variables.
-    ///   - role: what of the system runs; nil for all of it.
+    ///   - roles: what it runs; a whole system if none is named.
     func withProgram<Result>(
-        _ settings: [String: String] = [:], role: String? = nil, _ body: (Program) throws -> Result
+        _ settings: [String: String] = [:], roles: [String] = [], _ body: (Program) throws -> Result
     ) throws -> Result {
         try withFolder { folder in
-            let program = try Program(binary, on: folder, role: role, settings: settings, load: load)
+            let program = try Program(binary, roles: roles, on: folder, settings: settings, load: load)
             defer { program.stop() }
             try program.waitUntilReady()
             do {
@@ -99,7 +99,7 @@ struct Benchmark: Sendable {
 
     static let all = [
         holds, purchases, checkIn, memory, start, sellOut, growth, holdsPostgreSQL, purchasesPostgreSQL, messagesRabbitMQ, holdsGrowth,
-        registryHeartbeats,
+        registryHeartbeats, configReads,
     ]
 }
 

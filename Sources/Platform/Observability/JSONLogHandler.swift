@@ -7,14 +7,25 @@ import Synchronization
 
 /// Writes each log line as one JSON object to standard error: `time`, `level`, `logger`, `message`, then the metadata.
 package struct JSONLogHandler: LogHandler {
-    package var logLevel: Logger.Level
+    /// That of the whole process, unless this one logger was given another.
+    package var logLevel: Logger.Level {
+        get { own ?? JSONLogHandler.level.withLock { $0 } }
+        set { own = newValue }
+    }
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
     private let label: String
+    private var own: Logger.Level?
 
-    package init(label: String, level: Logger.Level) {
+    private static let level = Mutex(Logger.Level.info)
+
+    package init(label: String) {
         self.label = label
-        self.logLevel = level
+    }
+
+    /// From now on, also of loggers that were made before.
+    package static func setLevel(_ level: Logger.Level) {
+        self.level.withLock { $0 = level }
     }
 
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {

@@ -11,12 +11,19 @@ package protocol EdgeServer: Sendable {
     /// The largest body that it takes, in bytes.
     static var largestBody: Int { get }
     init(_ environment: EdgeEnvironment) throws
+    /// Reads all its settings, and throws for those that it could not start with.
+    static func readSettings(_ reader: ConfigReader) throws
     /// Answers all but what an operator asks of every process.
     func respond(to request: IncomingRequest) async -> Reply
     /// What it does beside answering, until the process stops.
     var services: [any Service] { get }
     /// What must be well so that it can answer.
     var checks: [Operations.Check] { get }
+}
+
+extension EdgeServer {
+    /// Of a server that has no settings.
+    package static func readSettings(_ reader: ConfigReader) throws {}
 }
 
 /// What a server of the edge is given.

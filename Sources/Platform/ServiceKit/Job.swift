@@ -6,10 +6,13 @@ package import Values
 /// What a service does on a timer. One that fails is logged and tried again at its next time.
 package struct Job: Sendable {
     package let name: String
-    let interval: TimeSpan
+    /// Asked before each wait, for it may be a setting that changes.
+    let interval: @Sendable () -> TimeSpan
     package let work: @Sendable () async throws -> Void
 
-    package init(_ name: String, every interval: TimeSpan, _ work: @escaping @Sendable () async throws -> Void) {
+    package init(
+        _ name: String, every interval: @autoclosure @escaping @Sendable () -> TimeSpan, _ work: @escaping @Sendable () async throws -> Void
+    ) {
         self.name = name
         self.interval = interval
         self.work = work
@@ -35,10 +38,11 @@ package struct JobRunner: Service {
                     logger.warning("a job failed; it is tried again", metadata: ["job": "\(job.name)", "error": "\(error)"])
                 }
                 // The signal's clock ticks ten times a second; what is wanted more often sleeps.
-                if job.interval < .milliseconds(100) {
-                    try? await Task.sleep(for: job.interval.duration)
+                let interval = job.interval()
+                if interval < .milliseconds(100) {
+                    try? await Task.sleep(for: interval.duration)
                 } else {
-                    await stop.wait(atMost: job.interval.duration)
+                    await stop.wait(atMost: interval.duration)
                 }
             }
         } onGracefulShutdown: {

@@ -8,6 +8,8 @@ package import Storage
 package protocol Microservice: Sendable {
     static var name: ServiceName { get }
     static var migrations: [Migration] { get }
+    /// Reads all its settings, and throws for those that it could not start with.
+    static func readSettings(_ reader: ConfigSnapshotReader) throws
     init(_ environment: ServiceEnvironment) throws
     /// What it answers.
     var endpoints: [Endpoint] { get }
@@ -21,6 +23,9 @@ package protocol Microservice: Sendable {
 
 extension Microservice {
     package func prepare() async throws {}
+
+    /// Of a service that has no settings.
+    package static func readSettings(_ reader: ConfigSnapshotReader) throws {}
 }
 
 /// What a service is given. It never knows in which shape it runs.
@@ -29,6 +34,8 @@ package struct ServiceEnvironment: Sendable {
     package let outbox: Outbox
     /// The service's own part of the configuration.
     package let configuration: ConfigReader
+    /// Follows them while they change.
+    package let settings: SettingsWatch
     package let secrets: Secrets
     package let faults: Faults
     package let logger: Logger
@@ -42,6 +49,7 @@ package struct ServiceEnvironment: Sendable {
         self.database = database
         self.outbox = outbox
         self.configuration = configuration
+        settings = SettingsWatch(configuration, logger: logger)
         self.secrets = secrets
         self.faults = faults
         self.logger = logger

@@ -7,14 +7,15 @@ import Values
 
 /// What an operator's tools ask of a process: is it alive, is it ready, what has it measured.
 package final class Operations: Sendable {
-    /// Something without which requests cannot be answered, such as a database.
+    /// Something without which requests cannot be answered, such as a database, or not as well.
     package struct Check: Sendable {
-        let name: String
-        /// Whether the process is not ready without it.
-        let isNeeded: Bool
-        let run: @Sendable () async throws -> Void
+        package let name: String
+        package let isNeeded: Bool
+        package let run: @Sendable () async throws -> Void
 
-        /// - Parameter run: throws where it is not well.
+        /// - Parameters:
+        ///   - isNeeded: whether the process is not ready while it is not well. What is not is only told.
+        ///   - run: throws where it is not well.
         package init(_ name: String, isNeeded: Bool = true, _ run: @escaping @Sendable () async throws -> Void) {
             self.name = name
             self.isNeeded = isNeeded

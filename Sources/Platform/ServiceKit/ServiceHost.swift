@@ -29,6 +29,7 @@ package struct ServiceHost: Sendable {
         }
         var services: [any Service] = [OutboxRelay(database: database, broker: broker, signal: outboxSignal, logger: logger)]
         services += service.consumers.map { ConsumerRunner(consumer: $0, broker: broker, logger: logger) }
+        services.append(environment.settings)
         services += (service.jobs + [housekeeping]).map { JobRunner($0, logger: logger) }
         return ServiceHost(
             name: S.name, endpoints: service.endpoints,

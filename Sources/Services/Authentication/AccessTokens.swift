@@ -7,18 +7,19 @@ import Values
 /// Issues the short-lived tokens by which users and services are known to every service.
 struct AccessTokens: Sendable {
     let key: SigningKey
-    let lifetime: TimeSpan
+    let configuration: LiveSettings<AuthenticationConfiguration>
 
     func issue(to user: User) async throws -> String {
         try await key.sign(
             AccessClaims(
-                subject: "\(user.id)", expires: (.now + lifetime).date, email: user.email, emailVerified: user.isEmailVerified,
+                subject: "\(user.id)", expires: (.now + configuration.accessTokenLifetime).date, email: user.email,
+                emailVerified: user.isEmailVerified,
                 admin: user.isAdmin ? true : nil, id: OpaqueToken().text))
     }
 
     /// With the scopes that the service is granted, and no more.
     func issue(to service: ServiceName) async throws -> ServiceToken {
-        let expires = Instant.now + lifetime
+        let expires = Instant.now + configuration.accessTokenLifetime
         let token = try await key.sign(
             AccessClaims(
                 subject: "service:\(service)", expires: expires.date, scope: Scope.granted[service] ?? [], id: OpaqueToken().text))

@@ -1,3 +1,4 @@
+import Configuration
 import Contracts
 package import Discovery
 import Foundation
@@ -18,7 +19,7 @@ package struct Administrators: Sendable {
 
     /// Of the service with this environment, with its strength of hashes.
     package init(_ environment: ServiceEnvironment) throws {
-        let configuration = try AuthenticationConfiguration(environment.configuration)
+        let configuration = try AuthenticationConfiguration(environment.configuration.snapshot())
         self.init(database: environment.database, hasher: PasswordHasher(cost: configuration.passwordCost))
     }
 

@@ -9,7 +9,7 @@ struct AuthenticationJobs: Sendable {
 
     let database: Database
     let key: SigningKey
-    let configuration: AuthenticationConfiguration
+    let configuration: LiveSettings<AuthenticationConfiguration>
 
     var jobs: [Job] {
         [

@@ -1,3 +1,4 @@
+package import Configuration
 import Contracts
 package import Discovery
 import Logging
@@ -11,6 +12,8 @@ package struct AuthenticationService: Microservice {
     package static let name = ServiceName.authentication
     package static let migrations = authenticationMigrations
 
+    package static func readSettings(_ reader: ConfigSnapshotReader) throws { _ = try AuthenticationConfiguration(reader) }
+
     private let users: UserRoutes
     private let sessions: SessionRoutes
     private let members: MemberRoutes
@@ -19,10 +22,10 @@ package struct AuthenticationService: Microservice {
     private let hasher: PasswordHasher
 
     package init(_ environment: ServiceEnvironment) throws {
-        let configuration = try AuthenticationConfiguration(environment.configuration)
+        let configuration = try environment.settings.follow(AuthenticationConfiguration.init)
         let database = environment.database
         let signingKey = try SigningKey(environment.secrets)
-        let accessTokens = AccessTokens(key: signingKey, lifetime: configuration.accessTokenLifetime)
+        let accessTokens = AccessTokens(key: signingKey, configuration: configuration)
         let queue = PasswordQueue(largest: configuration.passwordQueue)
         hasher = PasswordHasher(cost: configuration.passwordCost)
         users = UserRoutes(

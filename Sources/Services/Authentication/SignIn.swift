@@ -2,6 +2,7 @@ import Contracts
 import Discovery
 import Logging
 import Passwords
+import ServiceKit
 import Storage
 import Values
 
@@ -11,7 +12,7 @@ struct SignIn: Sendable {
     let hasher: PasswordHasher
     let queue: PasswordQueue
     let accessTokens: AccessTokens
-    let configuration: AuthenticationConfiguration
+    let configuration: LiveSettings<AuthenticationConfiguration>
     let logger: Logger
 
     static let wrongCredentials = Problem(

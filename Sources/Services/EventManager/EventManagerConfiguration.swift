@@ -1,8 +1,8 @@
 import Configuration
-import Discovery
+import ServiceKit
 import Values
 
-/// The settings of EventManager. All are read once, at start.
+/// The settings of EventManager. All may change while it runs.
 struct EventManagerConfiguration: Sendable {
     /// `organizers.per.user`: how many organizers one user may make. Default 100.
     let organizersPerUser: Int
@@ -13,18 +13,12 @@ struct EventManagerConfiguration: Sendable {
     /// `completion.seconds`: how often it is looked which events are over. Default 60.
     let completion: TimeSpan
 
-    init(_ reader: ConfigReader) throws {
-        func setting(_ key: ConfigKey, default value: Int, _ range: ClosedRange<Int>) throws -> Int {
-            let setting = reader.int(forKey: key, default: value)
-            guard range.contains(setting) else {
-                throw Problem.badRequest("The setting \(key) is \(setting); it must be from \(range.lowerBound) to \(range.upperBound).")
-            }
-            return setting
-        }
+    /// Throws `Problem` for a setting that cannot be meant.
+    init(_ reader: ConfigSnapshotReader) throws {
         // Below the number of memberships that Authentication lists of one user.
-        organizersPerUser = try setting("organizers.per.user", default: 100, 1...400)
-        cancellationRetry = .seconds(Int64(try setting("cancellation.retry.seconds", default: 5, 1...3_600)))
-        ownerRetry = .seconds(Int64(try setting("owner.retry.seconds", default: 5, 1...3_600)))
-        completion = .seconds(Int64(try setting("completion.seconds", default: 60, 1...86_400)))
+        organizersPerUser = try reader.number("organizers.per.user", default: 100, in: 1...400)
+        cancellationRetry = .seconds(Int64(try reader.number("cancellation.retry.seconds", default: 5, in: 1...3_600)))
+        ownerRetry = .seconds(Int64(try reader.number("owner.retry.seconds", default: 5, in: 1...3_600)))
+        completion = .seconds(Int64(try reader.number("completion.seconds", default: 60, in: 1...86_400)))
     }
 }

@@ -13,7 +13,7 @@ struct EventManagerJobs: Sendable {
     let outbox: Outbox
     let ownership: Ownership
     let cancellations: Cancellations
-    let configuration: EventManagerConfiguration
+    let configuration: LiveSettings<EventManagerConfiguration>
     let logger: Logger
 
     var jobs: [Job] {

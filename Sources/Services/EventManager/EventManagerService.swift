@@ -1,3 +1,4 @@
+package import Configuration
 import Contracts
 package import Discovery
 import Logging
@@ -10,6 +11,8 @@ package struct EventManagerService: Microservice {
     package static let name = ServiceName.eventManager
     package static let migrations = eventManagerMigrations
 
+    package static func readSettings(_ reader: ConfigSnapshotReader) throws { _ = try EventManagerConfiguration(reader) }
+
     private let organizers: OrganizerRoutes
     private let venues: VenueRoutes
     private let events: EventRoutes
@@ -17,7 +20,7 @@ package struct EventManagerService: Microservice {
     private let timers: EventManagerJobs
 
     package init(_ environment: ServiceEnvironment) throws {
-        let configuration = try EventManagerConfiguration(environment.configuration)
+        let configuration = try environment.settings.follow(EventManagerConfiguration.init)
         let (database, outbox) = (environment.database, environment.outbox)
         let authentication = AuthenticationClient(environment.peer(.authentication))
         let ownership = Ownership(
@@ -28,7 +31,7 @@ package struct EventManagerService: Microservice {
         let editor = EventEditor(database: database, outbox: outbox, authentication: authentication)
         organizers = OrganizerRoutes(
             database: database, authentication: authentication, ownership: ownership,
-            mostPerUser: configuration.organizersPerUser, logger: environment.logger)
+            configuration: configuration, logger: environment.logger)
         venues = VenueRoutes(database: database, outbox: outbox, authentication: authentication, logger: environment.logger)
         events = EventRoutes(database: database, authentication: authentication, editor: editor, logger: environment.logger)
         states = EventStateRoutes(outbox: outbox, editor: editor, cancellations: cancellations, logger: environment.logger)

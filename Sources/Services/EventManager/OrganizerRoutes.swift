@@ -10,7 +10,7 @@ struct OrganizerRoutes: Sendable {
     let database: Database
     let authentication: AuthenticationClient
     let ownership: Ownership
-    let mostPerUser: Int
+    let configuration: LiveSettings<EventManagerConfiguration>
     let logger: Logger
 
     var endpoints: [Endpoint] {
@@ -56,7 +56,7 @@ struct OrganizerRoutes: Sendable {
         let new = try call.body(NewOrganizer.self)
         try new.validate()
         let (owner, key) = (try call.user.id, try call.optionalIdempotencyKey())
-        let (id, slugs, most) = (OrganizerID(), Slug.candidates(new.name, fallback: "organizer"), mostPerUser)
+        let (id, slugs, most) = (OrganizerID(), Slug.candidates(new.name, fallback: "organizer"), configuration.organizersPerUser)
         let reply = try await database.write { tx in
             try Idempotency.once(key, in: tx) {
                 guard try OrganizerStore.count(madeBy: owner, in: tx) < most else {

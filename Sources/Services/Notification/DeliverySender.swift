@@ -12,9 +12,8 @@ struct DeliverySender: Sendable {
 
     let database: Database
     let composer: MailComposer
-    let mailer: any Mailer
-    let lease: TimeSpan
-    let concurrency: Int
+    let postOffice: PostOffice
+    let configuration: LiveSettings<NotificationConfiguration>
     let faults: Faults
     let logger: Logger
 
@@ -25,7 +24,7 @@ struct DeliverySender: Sendable {
             try tx.row("SELECT id FROM delivery WHERE state = 'pending' AND next_attempt_at <= \(tx.now) LIMIT 1") != nil
         }
         guard isDue else { return 0 }
-        let lease = lease
+        let (lease, concurrency) = (configuration.lease, configuration.concurrency)
         let due = try await database.write { tx in try DeliveryStore.claim(limit: DeliverySender.batch, lease: lease, in: tx) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             var waiting = due[...]
@@ -50,7 +49,7 @@ struct DeliverySender: Sendable {
                 return
             }
             try await faults.point("notification.mail-composed")
-            try await mailer.send(mail)
+            try await postOffice.mailer.send(mail)
             try await faults.point("notification.mail-sent")
             try await database.write { tx in try DeliveryStore.sent(delivery.id, subject: mail.subject, in: tx) }
             logger.info("a mail was sent", metadata: ["delivery": "\(delivery.id)", "kind": "\(delivery.kind.rawValue)"])

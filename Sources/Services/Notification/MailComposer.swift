@@ -2,6 +2,7 @@ import Contracts
 import Discovery
 import Graphics
 import Mail
+import ServiceKit
 import Values
 
 /// Makes the words of a mail from what is true when it is sent, not from what was true when it was asked for.
@@ -14,8 +15,10 @@ struct MailComposer: Sendable {
     let sales: SalesManagerClient
     let tickets: TicketManagerClient
     let events: EventManagerClient
-    let from: MailAddress
-    let publicURL: String
+    let configuration: LiveSettings<NotificationConfiguration>
+
+    private var from: MailAddress { configuration.from }
+    private var publicURL: String { configuration.publicURL }
 
     /// Throws `Problem` while a peer cannot be asked.
     func compose(_ delivery: Delivery) async throws -> Composition {

@@ -1,10 +1,18 @@
 import Configuration
 import Discovery
 import Mail
+import ServiceKit
 import Values
 
-/// The settings of Notification. None changes while it runs.
+/// The settings of Notification. All may change while it runs.
 struct NotificationConfiguration: Sendable {
+    /// How mail leaves.
+    enum Way: Hashable, Sendable {
+        case smtp(SMTPSettings)
+        /// Into this folder.
+        case files(String)
+    }
+
     /// `publicURL`: where the Border Gateway is reached from outside; links in mails begin with it. Default `http://127.0.0.1:8080`.
     let publicURL: String
     /// `mail.from`: the address that mails come from. Default `tickets@localhost`.
@@ -20,34 +28,31 @@ struct NotificationConfiguration: Sendable {
     let perSecond: Int
     /// By SMTP where `smtp.host` is set: `smtp.port` (default 587), `smtp.security` (`none`, `startTLS` or `implicitTLS`, default
     /// `startTLS`), `smtp.user`, `smtp.password` (a secret). Otherwise as files into `mail.directory` (default `./data/mail`).
-    let mailer: any Mailer
+    let way: Way
 
     /// Throws `Problem` for a setting that cannot be meant.
-    init(_ reader: ConfigReader) throws {
-        var url = reader.string(forKey: "publicURL", default: "http://127.0.0.1:8080")
+    init(_ reader: ConfigSnapshotReader) throws {
+        var url = try reader.text("publicURL", default: "http://127.0.0.1:8080")
         while url.hasSuffix("/") { url.removeLast() }
         guard url.hasPrefix("http://") || url.hasPrefix("https://") else {
             throw Problem.badRequest("The setting publicURL must begin with http:// or https://.")
         }
         publicURL = url
         from = MailAddress(
-            name: reader.string(forKey: "mail.fromName", default: "TicketFlow"),
-            reader.string(forKey: "mail.from", default: "tickets@localhost"))
+            name: try reader.text("mail.fromName", default: "TicketFlow"), try reader.text("mail.from", default: "tickets@localhost"))
         guard from.isValid else { throw Problem.badRequest("The setting mail.from must be a mail address.") }
-        lease = .seconds(Int64(min(max(reader.int(forKey: "mail.lease.seconds", default: 150), 1), 3_600)))
-        concurrency = min(max(reader.int(forKey: "mail.concurrency", default: 2), 1), 32)
-        perSecond = min(max(reader.int(forKey: "mail.perSecond", default: 50), 1), 1_000)
-        if let host = reader.string(forKey: "smtp.host"), !host.isEmpty {
-            mailer = SMTPMailer(try NotificationConfiguration.settings(of: host, reader))
-        } else {
-            mailer = FileMailer(directory: reader.string(forKey: "mail.directory", default: "./data/mail"))
-        }
+        lease = .seconds(Int64(try reader.number("mail.lease.seconds", default: 150, in: 1...3_600)))
+        concurrency = try reader.number("mail.concurrency", default: 2, in: 1...32)
+        perSecond = try reader.number("mail.perSecond", default: 50, in: 1...1_000)
+        let directory = try reader.text("mail.directory", default: "./data/mail")
+        let host = try reader.text("smtp.host", default: "")
+        let settings = try NotificationConfiguration.settings(of: host, reader)
+        way = host.isEmpty ? .files(directory) : .smtp(settings)
     }
 
-    private static func settings(of host: String, _ reader: ConfigReader) throws -> SMTPSettings {
-        let port = reader.int(forKey: "smtp.port", default: 587)
-        guard (1...65_535).contains(port) else { throw Problem.badRequest("The setting smtp.port must be from 1 to 65535.") }
-        guard let security = SMTPSettings.Security(rawValue: reader.string(forKey: "smtp.security", default: "startTLS")) else {
+    private static func settings(of host: String, _ reader: ConfigSnapshotReader) throws -> SMTPSettings {
+        let port = try reader.number("smtp.port", default: 587, in: 1...65_535)
+        guard let security = SMTPSettings.Security(rawValue: try reader.text("smtp.security", default: "startTLS")) else {
             throw Problem.badRequest("The setting smtp.security must be none, startTLS or implicitTLS.")
         }
         return SMTPSettings(

@@ -6,15 +6,15 @@ import Values
 struct NotificationJobs {
     let sender: DeliverySender
     let newDeliveries: Signal
-    let perSecond: Int
+    let configuration: LiveSettings<NotificationConfiguration>
 
     var jobs: [Job] {
         let sender = sender
         let newDeliveries = newDeliveries
         // One batch at a time: then a process that is asked to stop does so soon, and the wait between two bounds the rate.
-        let pause = TimeSpan.milliseconds(Int64(1_000 * DeliverySender.batch / perSecond))
+        let configuration = configuration
         return [
-            Job("send-mails", every: pause) {
+            Job("send-mails", every: .milliseconds(Int64(1_000 * DeliverySender.batch / configuration.perSecond))) {
                 if try await sender.sendDue() > 0 { return }
                 await newDeliveries.wait(atMost: .seconds(1))
                 _ = try await sender.sendDue()

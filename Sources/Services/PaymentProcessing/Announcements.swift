@@ -1,6 +1,7 @@
 import Contracts
 import Discovery
 import Logging
+import ServiceKit
 import Storage
 import Values
 
@@ -11,7 +12,7 @@ struct Announcements: Sendable {
 
     let database: Database
     let sales: SalesManagerClient
-    let interval: TimeSpan
+    let configuration: LiveSettings<PaymentProcessingConfiguration>
     let logger: Logger
 
     /// Once, as well as it goes: if Sales does not hear it, the job tells it again.
@@ -32,7 +33,7 @@ struct Announcements: Sendable {
     /// - Returns: how many were due, and those that Sales has to be told of. They have another appointment before Sales is called, so
     ///   that none is told twice in a row.
     func settleDue(limit: Int) async throws -> (due: Int, left: [Payment]) {
-        let interval = interval
+        let interval = configuration.announceInterval
         let due = try await database.read { tx in try PaymentStore.dueForAnnouncement(limit: limit, in: tx) }
         guard !due.isEmpty else { return (0, []) }
         var fulfilled: Set<OrderID> = []

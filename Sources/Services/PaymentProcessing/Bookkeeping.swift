@@ -1,5 +1,6 @@
 import Contracts
 import Messaging
+import ServiceKit
 import Storage
 import Values
 
@@ -27,7 +28,7 @@ struct Change: Sendable {
 struct Bookkeeping: Sendable {
     let outbox: Outbox
     let providers: Providers
-    let configuration: PaymentProcessingConfiguration
+    let configuration: LiveSettings<PaymentProcessingConfiguration>
 
     /// Nil if there is no such attempt with this provider.
     /// - Parameter refund: the id of the refund that is made if the money must go back by itself.
@@ -99,7 +100,7 @@ struct Bookkeeping: Sendable {
         }
         if refund.state == .submitted || (refund.state == .failed && refund.isAutomatic) {
             refund.checks += 1
-            refund.checkAt = configuration.nextCheck(after: refund.checks - 1, from: try tx.now)
+            refund.checkAt = configuration.current.nextCheck(after: refund.checks - 1, from: try tx.now)
         } else {
             refund.checkAt = nil
         }
@@ -170,7 +171,7 @@ struct Bookkeeping: Sendable {
             attempt.checkAt = nil
             return
         }
-        attempt.checkAt = configuration.nextCheck(after: attempt.checks, from: try tx.now)
+        attempt.checkAt = configuration.current.nextCheck(after: attempt.checks, from: try tx.now)
         attempt.checks += 1
     }
 

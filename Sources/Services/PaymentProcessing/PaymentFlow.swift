@@ -12,7 +12,7 @@ struct PaymentFlow: Sendable {
     let books: Bookkeeping
     let attempts: Attempts
     let announcements: Announcements
-    let configuration: PaymentProcessingConfiguration
+    let configuration: LiveSettings<PaymentProcessingConfiguration>
     let logger: Logger
 
     /// One payment per order. The payment and its first attempt are durable before the provider is called; a repeated call answers
@@ -23,7 +23,7 @@ struct PaymentFlow: Sendable {
             id: PaymentID(), orderID: new.orderId, organizerID: new.organizerId, amount: new.amount, description: new.description,
             buyerEmail: new.buyerEmail, expiresAt: new.expiresAt)
         let id = AttemptID()
-        let configuration = configuration
+        let configuration = configuration.current
         let attempt = try await database.write { tx -> AttemptRecord? in
             guard try PaymentStore.insert(payment, in: tx) else { return nil }
             return try PaymentFlow.insert(id, of: payment, new.choice, configuration, in: tx)
@@ -77,7 +77,7 @@ struct PaymentFlow: Sendable {
 
     private func nextStep(_ id: PaymentID, _ choice: PaymentChoice, _ key: IdempotencyKey) async throws -> Step {
         let newID = AttemptID()
-        let configuration = configuration
+        let configuration = configuration.current
         return try await database.write { tx in
             guard let payment = try PaymentStore.lock(id, in: tx) else { throw Problem.notFound("payment") }
             if let remembered = try Idempotency.answer(to: key, in: tx) {

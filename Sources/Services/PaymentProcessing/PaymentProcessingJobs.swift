@@ -18,7 +18,7 @@ struct PaymentProcessingJobs: Sendable {
     let refunds: RefundFlow
     let events: ProviderEvents
     let announcements: Announcements
-    let configuration: PaymentProcessingConfiguration
+    let configuration: LiveSettings<PaymentProcessingConfiguration>
     let sandbox: SandboxWebhooks?
     let logger: Logger
 
@@ -35,7 +35,7 @@ struct PaymentProcessingJobs: Sendable {
 
     @Sendable private func lookUp() async throws {
         let database = database
-        let configuration = configuration
+        let configuration = configuration.current
         try await drain(AttemptStore.due, "an attempt could not be looked up; it is tried again") { id in
             do {
                 let change = try await attempts.resolve(id)
@@ -68,7 +68,7 @@ struct PaymentProcessingJobs: Sendable {
 
     @Sendable private func finishRefunds() async throws {
         let database = database
-        let configuration = configuration
+        let configuration = configuration.current
         try await drain(RefundStore.due, "a refund was not finished; it is tried again") { id in
             do {
                 _ = try await refunds.submit(id)

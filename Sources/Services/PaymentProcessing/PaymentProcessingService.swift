@@ -1,3 +1,4 @@
+package import Configuration
 import Contracts
 package import Discovery
 package import Messaging
@@ -9,12 +10,14 @@ package struct PaymentProcessingService: Microservice {
     package static let name = ServiceName.paymentProcessing
     package static let migrations = PaymentProcessingMigrations.all
 
+    package static func readSettings(_ reader: ConfigSnapshotReader) throws { _ = try PaymentProcessingConfiguration(reader) }
+
     package let endpoints: [Endpoint]
     package let consumers: [Consumer] = []
     package let jobs: [Job]
 
     package init(_ environment: ServiceEnvironment) throws {
-        let configuration = try PaymentProcessingConfiguration(environment.configuration)
+        let configuration = try environment.settings.follow(PaymentProcessingConfiguration.init)
         let database = environment.database
         let logger = environment.logger
         let sandbox =
@@ -23,10 +26,10 @@ package struct PaymentProcessingService: Microservice {
                 database: database, confirmationURL: configuration.confirmationURL,
                 signature: SandboxSignature(key: try environment.secrets.findOrMake("sandbox-webhook")))
             : nil
-        let manual = ManualProvider(account: configuration.manualAccount)
+        let manual = ManualProvider(configuration: configuration)
         let providers = Providers(
             known: [manual] + (sandbox.map { [$0] } ?? []),
-            offered: configuration.providers + (sandbox.map { [$0.name] } ?? []), timeLimit: configuration.providerTime)
+            alwaysOffered: sandbox.map { [$0.name] } ?? [], configuration: configuration)
         let sales = SalesManagerClient(environment.peer(.salesManager))
         let authentication = AuthenticationClient(environment.peer(.authentication))
 
@@ -37,7 +40,7 @@ package struct PaymentProcessingService: Microservice {
             database: database, providers: providers, books: books, configuration: configuration, faults: environment.faults,
             logger: logger)
         let announcements = Announcements(
-            database: database, sales: sales, interval: configuration.announceInterval, logger: logger)
+            database: database, sales: sales, configuration: configuration, logger: logger)
         let flow = PaymentFlow(
             database: database, books: books, attempts: attempts, announcements: announcements, configuration: configuration,
             logger: logger)

@@ -14,7 +14,7 @@ struct ProviderEvents: Sendable {
     let database: Database
     let providers: Providers
     let books: Bookkeeping
-    let configuration: PaymentProcessingConfiguration
+    let configuration: LiveSettings<PaymentProcessingConfiguration>
     let announcements: Announcements
     let faults: Faults
     let logger: Logger
@@ -23,7 +23,7 @@ struct ProviderEvents: Sendable {
     func receive(_ name: String, _ headers: HTTPFields, _ body: [UInt8]) async throws {
         guard let provider = providers.find(name) else { throw Problem.notFound("provider") }
         let events = try provider.verifyWebhook(headers, body, now: .now)
-        let configuration = configuration
+        let configuration = configuration.current
         let waiting = try await database.write { tx in
             let applyAt = configuration.nextCheck(after: 0, from: try tx.now)
             return try events.filter { event in
@@ -99,7 +99,7 @@ struct ProviderEvents: Sendable {
     }
 
     private func postpone(_ waiting: ProviderEventStore.Waiting) async throws {
-        let configuration = configuration
+        let configuration = configuration.current
         try await database.write { tx in
             try ProviderEventStore.postpone(
                 waiting.event.id, from: waiting.provider,

@@ -13,7 +13,7 @@ struct RefundFlow: Sendable {
     let database: Database
     let providers: Providers
     let books: Bookkeeping
-    let configuration: PaymentProcessingConfiguration
+    let configuration: LiveSettings<PaymentProcessingConfiguration>
     let faults: Faults
     let logger: Logger
 
@@ -41,7 +41,7 @@ struct RefundFlow: Sendable {
 
     /// Hands a refund to the provider. One that was handed over before and never answered is looked up.
     func submit(_ id: RefundID) async throws -> Refund {
-        let configuration = configuration
+        let configuration = configuration.current
         let (refund, provider, wasSubmitted) = try await database.write { tx in
             guard let payment = try PaymentStore.lock(ofRefund: id, in: tx), var refund = try RefundStore.find(id, in: tx),
                 let attempt = try AttemptStore.find(refund.attemptID, in: tx)

@@ -9,7 +9,7 @@ import Values
 struct ReportRoutes {
     let database: Database
     let authentication: AuthenticationClient
-    let configuration: SalesAnalyticsConfiguration
+    let configuration: LiveSettings<SalesAnalyticsConfiguration>
 
     var endpoints: [Endpoint] {
         [
@@ -97,7 +97,7 @@ struct ReportQuery: Sendable {
     let limit: Int
     let asCSV: Bool
 
-    init(_ call: Call, _ configuration: SalesAnalyticsConfiguration) throws {
+    init(_ call: Call, _ configuration: LiveSettings<SalesAnalyticsConfiguration>) throws {
         limit = try call.limit
         asCSV = try ReportQuery.asCSV(call)
         let times = try ["from", "to"].map { name in

@@ -1,3 +1,4 @@
+package import Configuration
 import Contracts
 package import Discovery
 package import Messaging
@@ -9,12 +10,14 @@ package struct SalesAnalyticsService: Microservice {
     package static let name = ServiceName.salesAnalytics
     package static let migrations = SalesAnalyticsMigrations.all
 
+    package static func readSettings(_ reader: ConfigSnapshotReader) throws { _ = try SalesAnalyticsConfiguration(reader) }
+
     package let endpoints: [Endpoint]
     package let consumers: [Consumer]
     package let jobs: [Job]
 
     package init(_ environment: ServiceEnvironment) throws {
-        let configuration = SalesAnalyticsConfiguration(environment.configuration)
+        let configuration = try environment.settings.follow(SalesAnalyticsConfiguration.init)
         endpoints =
             ReportRoutes(
                 database: environment.database, authentication: AuthenticationClient(environment.peer(.authentication)),

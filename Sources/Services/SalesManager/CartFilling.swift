@@ -13,7 +13,7 @@ struct CartFilling: Sendable {
     let tickets: TicketManagerClient
     let coupons: CouponManagerClient
     /// How long a cart's tickets are held, from its first line on.
-    let holdTime: TimeSpan
+    let configuration: LiveSettings<SalesManagerConfiguration>
 
     /// Adds to the cart's hold, or makes it. Each call of TicketManager has a key of its own that follows from the request's, and
     /// says the same whenever it is made: a request that is repeated after a crash goes on where the first one stopped.
@@ -28,7 +28,7 @@ struct CartFilling: Sendable {
         let callKey = "\(id):\(key.text)"
         let event = if let known = cart.event { known } else { try await event(of: line.ticketTypeId) }
         if cart.holdID == nil {
-            let seconds = holdTime.microseconds / 1_000_000
+            let seconds = configuration.cartTime.microseconds / 1_000_000
             let hold = try await tickets.hold(
                 NewHold(eventId: event.id, lines: lines, ttlSeconds: seconds, accessCode: line.accessCode), key: callKey + ":hold")
             if let reply = try await save(hold, of: event, to: cart, key: key) { return reply }

@@ -12,7 +12,7 @@ struct CartRoutes: Sendable {
     let events: EventDirectory
     let filling: CartFilling
     let checkout: Checkout
-    let configuration: SalesManagerConfiguration
+    let configuration: LiveSettings<SalesManagerConfiguration>
 
     var endpoints: [Endpoint] {
         [

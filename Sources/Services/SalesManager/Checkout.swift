@@ -10,7 +10,7 @@ struct Checkout: Sendable {
     let database: Database
     let purchase: Purchase
     let coupons: CouponManagerClient
-    let configuration: SalesManagerConfiguration
+    let configuration: LiveSettings<SalesManagerConfiguration>
     let faults: Faults
 
     func checkOut(_ cartID: CartID, _ request: CheckoutRequest, user: UserID?, key: IdempotencyKey) async throws -> Reply {

@@ -15,7 +15,7 @@ struct Purchase: Sendable {
     let coupons: CouponManagerClient
     let payments: PaymentProcessingClient
     let refunds: Refunds
-    let configuration: SalesManagerConfiguration
+    let configuration: LiveSettings<SalesManagerConfiguration>
     let faults: Faults
 
     func find(_ id: OrderID) async throws -> OrderRecord {

@@ -1,3 +1,4 @@
+package import Configuration
 import Contracts
 package import Discovery
 package import Messaging
@@ -9,15 +10,17 @@ package struct SalesManagerService: Microservice {
     package static let name = ServiceName.salesManager
     package static let migrations = SalesManagerMigrations.all
 
+    package static func readSettings(_ reader: ConfigSnapshotReader) throws { _ = try SalesManagerConfiguration(reader) }
+
     private let carts: CartRoutes
     private let orders: OrderRoutes
     private let peers: PeerRoutes
     private let events: SalesManagerEvents
     private let reconciler: Reconciler
-    private let configuration: SalesManagerConfiguration
+    private let configuration: LiveSettings<SalesManagerConfiguration>
 
     package init(_ environment: ServiceEnvironment) throws {
-        configuration = SalesManagerConfiguration(environment.configuration)
+        configuration = try environment.settings.follow(SalesManagerConfiguration.init)
         let database = environment.database
         let key = try environment.secrets.findOrMake("sales-link-key")
         let orderSecret = LinkSecret(key: key, purpose: "order")
@@ -34,7 +37,7 @@ package struct SalesManagerService: Microservice {
         carts = CartRoutes(
             database: database, secret: LinkSecret(key: key, purpose: "cart"), events: directory,
             filling: CartFilling(
-                database: database, events: directory, tickets: tickets, coupons: coupons, holdTime: configuration.cartTime),
+                database: database, events: directory, tickets: tickets, coupons: coupons, configuration: configuration),
             checkout: Checkout(
                 database: database, purchase: purchase, coupons: coupons, configuration: configuration, faults: environment.faults),
             configuration: configuration)

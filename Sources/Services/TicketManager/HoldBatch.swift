@@ -19,9 +19,9 @@ struct HoldBatch {
 
     /// A lane for each event: a hold may need several pools, and all of one cart belong to one event. Several instances may work
     /// side by side; the pools' row locks order their batches.
-    static func coalescer(holdTime: TimeSpan) -> Coalescer<HoldQuestion, Hold> {
+    static func coalescer(_ configuration: LiveSettings<TicketManagerConfiguration>) -> Coalescer<HoldQuestion, Hold> {
         Coalescer { questions, tx in
-            try HoldBatch(event: questions[0].request.eventId, questions: questions, holdTime: holdTime).decide(in: tx)
+            try HoldBatch(event: questions[0].request.eventId, questions: questions, holdTime: configuration.holdTime).decide(in: tx)
         }
     }
 

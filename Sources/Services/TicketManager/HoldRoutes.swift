@@ -11,11 +11,11 @@ struct HoldRoutes: Sendable {
     let coalescer: Coalescer<HoldQuestion, Hold>
     let faults: Faults
 
-    init(database: Database, events: EventDirectory, holdTime: TimeSpan, faults: Faults) {
+    init(database: Database, events: EventDirectory, configuration: LiveSettings<TicketManagerConfiguration>, faults: Faults) {
         self.database = database
         self.events = events
         self.faults = faults
-        coalescer = HoldBatch.coalescer(holdTime: holdTime)
+        coalescer = HoldBatch.coalescer(configuration)
     }
 
     var endpoints: [Endpoint] {

@@ -1,15 +1,17 @@
 import Configuration
+import ServiceKit
 import Values
 
-/// TicketManager's settings.
+/// TicketManager's settings. All may change while it runs; a hold keeps the time that it began with.
 struct TicketManagerConfiguration: Sendable {
     /// `hold.seconds`: how long a hold lives where its request does not say; 1 to 3,600, default 600.
     let holdTime: TimeSpan
-    /// `sweep.seconds`: how often expired holds are swept. They are free at their expiry also without it; default 5.
+    /// `sweep.seconds`: how often expired holds are swept. They are free at their expiry also without it; 1 to 3,600, default 5.
     let sweepInterval: TimeSpan
 
-    init(_ reader: ConfigReader) {
-        holdTime = .seconds(Int64(min(max(reader.int(forKey: "hold.seconds", default: 600), 1), 3_600)))
-        sweepInterval = .seconds(Int64(max(reader.int(forKey: "sweep.seconds", default: 5), 1)))
+    /// Throws `Problem` for a setting that cannot be meant.
+    init(_ reader: ConfigSnapshotReader) throws {
+        holdTime = .seconds(Int64(try reader.number("hold.seconds", default: 600, in: 1...3_600)))
+        sweepInterval = .seconds(Int64(try reader.number("sweep.seconds", default: 5, in: 1...3_600)))
     }
 }

@@ -1,3 +1,4 @@
+package import Configuration
 import Contracts
 package import Discovery
 package import Messaging
@@ -9,6 +10,8 @@ package struct TicketManagerService: Microservice {
     package static let name = ServiceName.ticketManager
     package static let migrations = TicketManagerMigrations.all
 
+    package static func readSettings(_ reader: ConfigSnapshotReader) throws { _ = try TicketManagerConfiguration(reader) }
+
     private let pools: PoolRoutes
     private let ticketTypes: TicketTypeRoutes
     private let holds: HoldRoutes
@@ -17,10 +20,10 @@ package struct TicketManagerService: Microservice {
     private let tickets: TicketRoutes
     private let checkIns: CheckInRoutes
     private let sweeper: Sweeper
-    private let configuration: TicketManagerConfiguration
+    private let configuration: LiveSettings<TicketManagerConfiguration>
 
     package init(_ environment: ServiceEnvironment) throws {
-        configuration = TicketManagerConfiguration(environment.configuration)
+        configuration = try environment.settings.follow(TicketManagerConfiguration.init)
         let database = environment.database
         let authentication = AuthenticationClient(environment.peer(.authentication))
         let events = EventDirectory(database: database, eventManager: EventManagerClient(environment.peer(.eventManager)))
@@ -29,7 +32,7 @@ package struct TicketManagerService: Microservice {
         let holderSecret = LinkSecret(key: try environment.secrets.findOrMake("ticket-link-key"), purpose: "ticket")
         pools = PoolRoutes(database: database, staff: staff)
         ticketTypes = TicketTypeRoutes(database: database, outbox: environment.outbox, staff: staff)
-        holds = HoldRoutes(database: database, events: events, holdTime: configuration.holdTime, faults: environment.faults)
+        holds = HoldRoutes(database: database, events: events, configuration: configuration, faults: environment.faults)
         fulfilments = FulfilmentRoutes(database: database, signer: signer, faults: environment.faults)
         blocks = BlockRoutes(database: database, events: events)
         tickets = TicketRoutes(

@@ -6,6 +6,8 @@ struct DataFolder {
     let path: String
 
     func database(_ name: String) -> String { "\(path)/\(name).sqlite" }
+    /// What Config Servers said last.
+    var lastSettings: String { "\(path)/settings" }
     var secrets: String { "\(path)/secrets" }
     var broker: String { database("broker") }
     /// What of the demonstration's data was loaded already.

@@ -31,8 +31,12 @@ struct House {
     private let lock: DataLock?
 
     /// Brings all schemas up to date, makes the services and connects them. Nothing runs yet.
-    static func make(_ settings: HouseSettings, roles: Roles, metrics: PrometheusMetrics, logger: Logger) async throws -> House {
+    /// - Parameter quietest: nothing below it is logged, whatever the setting `log.level` says.
+    static func make(
+        _ settings: HouseSettings, roles: Roles, quietest: Logger.Level = .trace, metrics: PrometheusMetrics, logger: Logger
+    ) async throws -> House {
         try settings.allow(roles)
+        try settings.followLogLevel(atLeast: quietest)
         let lock = try settings.lockData(for: roles)
         let network =
             roles.isPart
@@ -83,6 +87,7 @@ struct House {
             var checks = databases.map { database in
                 Operations.Check(database.name) { _ = try await database.read { tx in try tx.row("SELECT 1") } }
             }
+            checks += settings.checks
             if let rabbitMQ { checks.append(.init("broker") { try await rabbitMQ.check() }) }
             let edge = try roles.edge.map { try $0.init(settings.environment(of: $0.name)) }
             checks += edge.flatMap(\.checks)
@@ -123,6 +128,7 @@ struct House {
             throw error
         }
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [.init(service: DatabaseKeeper(databases: databases))]
+        services += settings.services.map { .init(service: $0) }
         services += hosts.flatMap(\.services).filter { !($0 is Database) }.map { .init(service: $0) }
         services += edge.flatMap(\.services).map { .init(service: $0) }
         if let companion { services.append(companion) }

@@ -1,14 +1,19 @@
+import ConfigServer
 import Configuration
 import Discovery
 import FoundationEssentials
 import Logging
 import Messaging
+import Observability
+import RemoteConfiguration
 import ServiceKit
+import ServiceLifecycle
 import Storage
 import Values
 
 /// Where a system gets its settings from: flags, then the environment (`TICKETFLOW_` before the key:
-/// `TICKETFLOW_TICKET_MANAGER_HOLD_SECONDS` for `ticketManager.hold.seconds`), then a YAML file, then the defaults in the code.
+/// `TICKETFLOW_TICKET_MANAGER_HOLD_SECONDS` for `ticketManager.hold.seconds`), then a YAML file, then a Config Server, then what follows
+/// from other settings, then the defaults in the code.
 struct HouseSettings {
     let folder: DataFolder
     let configuration: ConfigReader
@@ -36,20 +41,47 @@ struct HouseSettings {
     /// `stop.noticeSeconds`, by default 0 for a whole system in one process, and 1 for a part of one.
     let stopNotice: TimeSpan?
     let faults: Faults
-    let logLevel: Logger.Level
+    /// Follows what of these may change while the process runs: `log.level`, `info` by default.
+    private let watch: SettingsWatch
+    /// What reads settings anew while the process runs.
+    private let sources: [any Service]
+    private let remote: RemoteProvider?
     /// Whether listeners of single services have `POST /noop`: `benchmark.routes`, false by default.
     let hasBenchmarkRoutes: Bool
 
-    /// - Parameter flags: what the command line says beside `system`, by key.
-    init(_ system: SystemOptions, flags: [AbsoluteConfigKey: ConfigValue] = [:]) async throws {
+    /// - Parameters:
+    ///   - flags: what the command line says beside `system`, by key.
+    ///   - roles: what the process runs; nil for a command beside a system.
+    ///   - isFollowed: whether the YAML file is read again when it changes.
+    ///   - reporter: is told of each setting that is read.
+    init(
+        _ system: SystemOptions, flags: [AbsoluteConfigKey: ConfigValue] = [:], roles: Roles? = nil, isFollowed: Bool = false,
+        reporter: (any AccessReporter)? = nil
+    ) async throws {
+        var flags = flags
+        if let data = system.data { flags["data"] = ConfigValue(.string(data), isSecret: false) }
+        if let config = system.config { flags["config"] = ConfigValue(.string(config), isSecret: false) }
+        var sources: [any Service] = []
         var said: [any ConfigProvider] = [
             InMemoryProvider(name: "flags", values: flags), EnvironmentVariablesProvider().prefixKeys(with: "ticketflow"),
         ]
-        if let file = system.config ?? ConfigReader(providers: said).string(forKey: "config") {
-            said.append(try await HouseSettings.provider(ofFile: file))
+        if let file = ConfigReader(providers: said, accessReporter: reporter).string(forKey: "config") {
+            if isFollowed {
+                let provider = try await HouseSettings.followingProvider(ofFile: file)
+                sources.append(provider)
+                said.append(provider)
+            } else {
+                said.append(try await HouseSettings.provider(ofFile: file))
+            }
         }
-        let reader = ConfigReader(providers: said)
-        folder = DataFolder(path: system.data ?? reader.string(forKey: "data", default: "./data"))
+        remote = try await HouseSettings.remote(ConfigReader(providers: said, accessReporter: reporter), roles)
+        if let remote {
+            sources.append(remote)
+            said.append(remote)
+        }
+        self.sources = sources
+        let reader = ConfigReader(providers: said, accessReporter: reporter)
+        folder = DataFolder(path: reader.string(forKey: "data", default: "./data"))
         secretsFolder = reader.string(forKey: "secrets.folder", default: folder.secrets)
         host = reader.string(forKey: "host", default: "127.0.0.1")
         port = reader.int(forKey: "port")
@@ -59,7 +91,8 @@ struct HouseSettings {
             "notification.mail.directory": ConfigValue(.string("\(folder.path)/mail"), isSecret: false),
             "notification.publicURL": ConfigValue(.string("http://\(front.reachable)"), isSecret: false),
         ]
-        configuration = ConfigReader(providers: said + [InMemoryProvider(name: "derived", values: derived)])
+        configuration = ConfigReader(providers: said + [InMemoryProvider(name: "derived", values: derived)], accessReporter: reporter)
+        watch = SettingsWatch(configuration, logger: Logger(label: "settings"))
         databaseServer = configuration.string(forKey: "database.url", isSecret: true)
         var postgres = PostgreSQLSettings()
         postgres.writers = try HouseSettings.connections(configuration, "database.writers", usually: postgres.writers)
@@ -84,24 +117,97 @@ struct HouseSettings {
         } catch {
             throw Failure("TICKETFLOW_FAULTS cannot be read.", next: Failure(error).description)
         }
-        let level = configuration.string(forKey: "log.level", default: "info")
-        guard let logLevel = Logger.Level(rawValue: level) else {
-            throw Failure(
-                "TICKETFLOW_LOG_LEVEL cannot be \(level).",
-                next: "It can be \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")).")
-        }
-        self.logLevel = logLevel
+        _ = try HouseSettings.logLevel(configuration.snapshot())
         hasBenchmarkRoutes = configuration.bool(forKey: "benchmark.routes", default: false)
     }
 }
 
+// MARK: While it runs
+
 extension HouseSettings {
+    /// To be run until the process stops.
+    var services: [any Service] { sources + [watch] }
+
+    /// What an operator should hear of.
+    var checks: [Operations.Check] {
+        guard let remote else { return [] }
+        return [
+            Operations.Check("config-server", isNeeded: false) {
+                if let trouble = remote.trouble { throw Failure("The settings are those of before: \(trouble).", next: "") }
+            }
+        ]
+    }
+
+    /// Sets the log level now and whenever it changes.
+    func followLogLevel(atLeast quietest: Logger.Level) throws {
+        let level = try watch.follow(onChange: { JSONLogHandler.setLevel(max($0, quietest)) }, HouseSettings.logLevel)
+        JSONLogHandler.setLevel(max(level.current, quietest))
+    }
+
+    @Sendable private static func logLevel(_ reader: ConfigSnapshotReader) throws -> Logger.Level {
+        let text = try reader.text("log.level", default: "info")
+        guard let level = Logger.Level(rawValue: text) else {
+            throw Failure(
+                "TICKETFLOW_LOG_LEVEL cannot be \(text).",
+                next: "It can be \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")).")
+        }
+        return level
+    }
+}
+
+// MARK: Sources
+
+extension HouseSettings {
+    /// `config.urls`: Config Servers, such as `http://10.0.0.5:8888`, the first that answers being believed; none by default.
+    /// `config.user` and `config.password` (a secret): who asks. `config.profiles`: `default` by default; the last one wins.
+    /// `config.label`: the server's own by default. `config.pollSeconds`: how often it is asked whether anything changed, beside what it
+    /// tells by itself; 1 to 86,400, default 30.
+    ///
+    /// Asked for are the settings of each role of the process (`ticket-manager`), by commands those of `ticketflow`, and so what all share.
+    private static func remote(_ reader: ConfigReader, _ roles: Roles?) async throws -> RemoteProvider? {
+        let urls = reader.stringArray(forKey: "config.urls", default: []).filter { !$0.isEmpty }
+        let user = reader.string(forKey: "config.user")
+        let password = reader.string(forKey: "config.password", isSecret: true)
+        let profiles = reader.stringArray(forKey: "config.profiles", default: ["default"])
+        let label = reader.string(forKey: "config.label")
+        let poll = reader.int(forKey: "config.pollSeconds", default: 30)
+        // The server itself has nobody to ask.
+        guard !urls.isEmpty, roles?.names.contains(SettingsServer.name.description) != true else { return nil }
+        for url in urls where !url.hasPrefix("http://") && !url.hasPrefix("https://") {
+            throw Failure("TICKETFLOW_CONFIG_URLS cannot be \(url).", next: "Say where Config Servers are, such as http://10.0.0.5:8888.")
+        }
+        guard (1...86_400).contains(poll) else {
+            throw Failure("The setting config.pollSeconds cannot be \(poll).", next: "Say a number from 1 to 86400.")
+        }
+        let folder = DataFolder(path: reader.string(forKey: "data", default: "./data"))
+        let address = RemoteAddress(
+            urls: urls, user: user, password: password, applications: roles?.names ?? ["ticketflow"], profiles: profiles, label: label)
+        return try await RemoteProvider.connect(address, folder: folder.lastSettings, poll: .seconds(Int64(poll)))
+    }
+
+    private static func followingProvider(ofFile path: String) async throws -> ReloadingFileProvider<YAMLSnapshot> {
+        do {
+            return try await ReloadingFileProvider<YAMLSnapshot>(
+                config: ConfigReader(
+                    provider: InMemoryProvider(values: [
+                        "filePath": ConfigValue(.string(path), isSecret: false),
+                        "pollIntervalSeconds": ConfigValue(.int(1), isSecret: false),
+                    ])), logger: Logger(label: "settings"))
+        } catch {
+            throw unreadable(path, error)
+        }
+    }
+
+    private static func unreadable(_ path: String, _ error: any Error) -> Failure {
+        Failure("The settings in \(path) cannot be read: \(error).", next: "It must be a YAML file that this user may read.")
+    }
+
     private static func provider(ofFile path: String) async throws -> any ConfigProvider {
         do {
             return try await FileProvider<YAMLSnapshot>(
                 config: ConfigReader(provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(path), isSecret: false)])))
         } catch {
-            throw Failure("The settings in \(path) cannot be read: \(error).", next: "It must be a YAML file that this user may read.")
+            throw unreadable(path, error)
         }
     }
 

@@ -5,10 +5,10 @@ import Observability
 
 /// What a process sets up once, before anything else.
 enum ProcessStart {
-    static func prepare(logLevel: Logger.Level) -> PrometheusMetrics {
+    static func prepare() -> PrometheusMetrics {
         ProcessLimits.raise()
         TaskExecution.moveToEventLoops()
-        LoggingSystem.bootstrap { JSONLogHandler(label: $0, level: logLevel) }
+        LoggingSystem.bootstrap { JSONLogHandler(label: $0) }
         let metrics = PrometheusMetrics()
         MetricsSystem.bootstrap(metrics)
         return metrics

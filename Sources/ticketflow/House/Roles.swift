@@ -13,6 +13,11 @@ struct Roles {
     let edge: [any EdgeServer.Type]
     let hasFrontDoor: Bool
 
+    /// As the command line knows them.
+    var names: [String] {
+        (hasFrontDoor ? [Roles.frontDoor] : []) + services.map { $0.name.description } + edge.map { $0.name.description }
+    }
+
     /// Whether the rest of the system runs elsewhere.
     var isPart: Bool { !hasFrontDoor || services.count < ServiceList.all.count }
 

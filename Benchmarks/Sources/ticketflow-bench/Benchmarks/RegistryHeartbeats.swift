@@ -1,7 +1,7 @@
 extension Benchmark {
     /// Renewals of leases at a registry by itself, against a request that does nothing on the same listener.
     static let registryHeartbeats = Benchmark(name: "registry-heartbeats") { bench in
-        try bench.withProgram(role: "service-registry") { program in
+        try bench.withProgram(roles: ["service-registry"]) { program in
             let instances = (0..<bench.clients).map { RegisteredInstance(number: $0) }
             _ = try bench.load.run(instances.map { Registration(instance: $0) }, port: program.port)
             var (noops, heartbeats): ([Double], [Double]) = ([], [])

@@ -19,10 +19,10 @@ final class Program {
 
     /// - Parameters:
     ///   - binary: path of the executable.
+    ///   - roles: what it runs; a whole system if none is named.
     ///   - folder: its data folder; made by the program where it is missing.
-    ///   - role: what of the system runs; nil for all of it.
     ///   - settings: further ones, by the names of their variables.
-    init(_ binary: String, on folder: String, role: String? = nil, settings: [String: String] = [:], load: Load) throws {
+    init(_ binary: String, roles: [String] = [], on folder: String, settings: [String: String] = [:], load: Load) throws {
         let ports = try load.freePorts(3)
         port = ports[0]
         ticketManagerPort = ports[1]
@@ -31,7 +31,7 @@ final class Program {
         self.load = load
         spawned = .now()
         process = try ChildProcess(
-            [binary, "serve"] + (role.map { [$0] } ?? []) + ["--data", folder, "--port", "\(ports[0])"],
+            [binary, "serve"] + roles + ["--data", folder, "--port", "\(ports[0])"],
             environment: [
                 "TICKETFLOW_LOG_LEVEL": "warning",
                 "TICKETFLOW_TICKET_MANAGER_LISTEN": "127.0.0.1:\(ports[1])",

@@ -36,7 +36,7 @@ struct RegistryCommand: ParsableCommand {
         }
         let bench = Bench(
             binary: path, scratch: scratch, clients: instances, seconds: minutes * 60, rounds: 1, tickets: 0, sold: 0, filled: nil)
-        try bench.withProgram(role: "service-registry") { program in
+        try bench.withProgram(roles: ["service-registry"]) { program in
             try RegistryLoad(instances: instances, seconds: minutes * 60, program: program, load: bench.load).run()
         }
     }

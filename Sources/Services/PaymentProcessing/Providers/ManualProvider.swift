@@ -1,6 +1,7 @@
 import Contracts
 import Discovery
 import HTTPTypes
+import ServiceKit
 import Values
 
 /// Money that the organizer takes with their own hands: by bank transfer, or at the door. Staff record that it arrived.
@@ -10,7 +11,7 @@ struct ManualProvider: PaymentProvider {
     static let name = "manual"
     private static let methods = ["bank-transfer", "door"]
 
-    let account: String
+    let configuration: LiveSettings<PaymentProcessingConfiguration>
 
     var name: String { ManualProvider.name }
     var holder: LedgerAccount { .organizer }
@@ -24,6 +25,7 @@ struct ManualProvider: PaymentProvider {
     func begin(_ attempt: ProviderAttempt) async throws -> ProviderOutcome {
         if attempt.method == "door" { return .authorized(isPayLater: true) }
         let text = "Transfer \(attempt.amount) with the reference \(attempt.orderID)."
+        let account = configuration.manualAccount
         return .requiresAction(PaymentAction(type: .instructions, text: account.isEmpty ? text : "\(text) \(account)"))
     }
 

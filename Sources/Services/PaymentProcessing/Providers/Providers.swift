@@ -1,20 +1,25 @@
 import Contracts
 import Discovery
+import ServiceKit
 import Values
 
 /// The providers that this deployment knows, and those of them that a buyer may choose.
 struct Providers: Sendable {
     private let known: [String: any PaymentProvider]
-    /// In the order in which they are named to buyers.
-    let offered: [String]
-    private let timeLimit: TimeSpan
+    private let alwaysOffered: [String]
+    private let configuration: LiveSettings<PaymentProcessingConfiguration>
 
-    /// - Parameter known: also those that are not offered any more, for what was begun with them.
-    init(known: [any PaymentProvider], offered: [String], timeLimit: TimeSpan) {
+    /// - Parameters:
+    ///   - known: also those that are not offered any more, for what was begun with them.
+    ///   - alwaysOffered: beside those of the settings.
+    init(known: [any PaymentProvider], alwaysOffered: [String], configuration: LiveSettings<PaymentProcessingConfiguration>) {
         self.known = Dictionary(known.map { ($0.name, $0) }) { first, _ in first }
-        self.offered = offered
-        self.timeLimit = timeLimit
+        self.alwaysOffered = alwaysOffered
+        self.configuration = configuration
     }
+
+    /// In the order in which they are named to buyers.
+    var offered: [String] { configuration.providers + alwaysOffered }
 
     /// The mistakes in a buyer's choice.
     func check(_ choice: PaymentChoice, at path: String = "") throws {
@@ -33,7 +38,7 @@ struct Providers: Sendable {
         guard let provider = known[name] else {
             throw Problem.unavailable("The payment provider \(name) is not set up here at the moment.", retryAfter: 60)
         }
-        let limit = timeLimit.duration
+        let limit = configuration.providerTime.duration
         return try await withThrowingTaskGroup(of: Answer.self) { group in
             group.addTask { try await question(provider) }
             group.addTask {

@@ -1,0 +1,116 @@
+import AsyncHTTPClient
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+import Values
+
+/// Speaks to Config Servers.
+struct RemoteClient: Sendable {
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// What an application's settings are, and by what the server knows that they did not change.
+    struct Fetched: Codable, Sendable {
+        var document: SettingsDocument
+        var etag: String?
+    }
+
+    private static let largestBody = 16 << 20
+    /// The server says something at least every five seconds.
+    private static let longestSilence = TimeAmount.seconds(15)
+
+    private let http: HTTPClient
+    let address: RemoteAddress
+
+    init(_ address: RemoteAddress) {
+        self.address = address
+        var configuration = HTTPClient.Configuration()
+        // A redirection could carry the password elsewhere.
+        configuration.redirectConfiguration = .disallow
+        configuration.timeout.connect = .seconds(1)
+        configuration.timeout.read = RemoteClient.longestSilence
+        configuration.connectionPool.retryConnectionEstablishment = false
+        // Each application's stream keeps a connection, and all are fetched at once beside them.
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 2 * address.applications.count + 8
+        configuration.httpVersion = .http1Only
+        http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }
+
+    func close() async throws {
+        try await http.shutdown()
+    }
+
+    /// - Parameters:
+    ///   - url: the server that is asked first.
+    ///   - known: what is known already, by application.
+    /// - Throws: why the last server that was asked did not answer.
+    func fetch(first url: String?, known: [String: Fetched]) async throws -> [String: Fetched] {
+        var last: any Error = Failure(description: "no address of a Config Server is set")
+        for url in (url.map { [$0] } ?? []) + address.urls.filter({ $0 != url }) {
+            do {
+                return try await withThrowingTaskGroup(of: (String, Fetched).self) { group in
+                    for application in address.applications {
+                        group.addTask { (application, try await fetch(application, from: url, known: known[application])) }
+                    }
+                    return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+                }
+            } catch {
+                last = error
+            }
+        }
+        throw last
+    }
+
+    private func request(_ application: String, _ url: String, accept: String) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: url + address.path(of: application))
+        request.headers.add(name: "Accept", value: accept)
+        if let authorization = address.authorization { request.headers.add(name: "Authorization", value: authorization) }
+        return request
+    }
+
+    private func fetch(_ application: String, from url: String, known: Fetched?) async throws -> Fetched {
+        var request = request(application, url, accept: "application/json")
+        if let etag = known?.etag { request.headers.add(name: "If-None-Match", value: etag) }
+        let response = try await http.execute(request, timeout: .seconds(5))
+        if response.status == .notModified, let known { return known }
+        let body = try await response.body.collect(upTo: RemoteClient.largestBody)
+        guard response.status == .ok else {
+            throw Failure(description: "\(url) answered \(response.status.code) for \(application)")
+        }
+        let document = try JSON.value(SettingsDocument.self, from: Array(body.readableBytesView))
+        return Fetched(document: document, etag: response.headers.first(name: "ETag"))
+    }
+
+    /// Listens to a server's stream of changes until it ends.
+    /// - Parameter onEvent: is told of each event, its name and its data.
+    /// - Returns: false where the server has no such stream.
+    func listen(to application: String, at url: String, onEvent: (String, String) -> Void) async throws -> Bool {
+        let response = try await http.execute(request(application, url, accept: "text/event-stream"), deadline: .distantFuture)
+        guard response.status == .ok, response.headers.first(name: "Content-Type")?.hasPrefix("text/event-stream") == true else {
+            return false
+        }
+        var line: [UInt8] = []
+        var (name, data) = ("message", "")
+        for try await buffer in response.body {
+            for byte in buffer.readableBytesView {
+                guard byte == UInt8(ascii: "\n") else {
+                    guard line.count < 64 << 10 else { throw Failure(description: "\(url) sends a line without an end") }
+                    line.append(byte)
+                    continue
+                }
+                let text = String(decoding: line, as: UTF8.self)
+                line = []
+                if text.hasPrefix("event: ") {
+                    name = String(text.dropFirst("event: ".count))
+                } else if text.hasPrefix("data: ") {
+                    data = String(text.dropFirst("data: ".count))
+                } else if text.isEmpty {
+                    if !data.isEmpty { onEvent(name, data) }
+                    (name, data) = ("message", "")
+                }
+            }
+        }
+        return true
+    }
+}
