@@ -77,6 +77,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/CoreOffice/XMLCoder", from: "0.18.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
@@ -150,7 +152,14 @@ let package = Package(
         service("SalesAnalytics"),
         service("Notification", ["Mail", "Graphics"]),
 
-        edge("BorderGateway"),
+        edge(
+            "BorderGateway",
+            [
+                lifecycle, .product(name: "Metrics", package: "swift-metrics"), .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+            ]),
         edge("ServiceRegistry", [lifecycle, .product(name: "XMLCoder", package: "XMLCoder")]),
         edge(
             "ConfigServer",
@@ -184,6 +193,7 @@ let package = Package(
             name: "EdgeTests",
             dependencies: house + [
                 "BorderGateway", "ServiceRegistry", "ConfigServer", "TestServers", crypto, lifecycle,
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "ConfigurationTesting", package: "swift-configuration"),
             ],
             swiftSettings: settings),

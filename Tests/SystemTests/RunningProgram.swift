@@ -71,6 +71,12 @@ final class RunningProgram: Sendable {
     /// What every test wants: the sandbox, and passwords that cost little.
     private static let settings = [
         "TICKETFLOW_PAYMENT_PROCESSING_SANDBOX_ENABLED": "true",
+        // A test is a thousand people at one address.
+        "TICKETFLOW_BORDER_GATEWAY_LIMITS_ADDRESS": "off",
+        "TICKETFLOW_BORDER_GATEWAY_LIMITS_USER": "off",
+        "TICKETFLOW_BORDER_GATEWAY_LIMITS_SIGN_IN": "off",
+        "TICKETFLOW_BORDER_GATEWAY_LIMITS_COUPONS": "off",
+        "TICKETFLOW_BORDER_GATEWAY_CONNECTIONS_PER_ADDRESS": "100000",
         "TICKETFLOW_AUTHENTICATION_ARGON2_MEMORY_KIBIBYTES": "64",
         "TICKETFLOW_AUTHENTICATION_ARGON2_PASSES": "1",
     ]

@@ -19,7 +19,7 @@ struct House {
     let edge: [any EdgeServer]
     /// What each service was given.
     let environments: [ServiceName: ServiceEnvironment]
-    let frontDoor: FrontDoor
+    let gateway: Gateway
     private let databases: [Database]
     private let rabbitMQ: RabbitMQBroker?
     private let network: NetworkTransport?
@@ -84,9 +84,10 @@ struct House {
             let operations = Operations(checks: checks, metrics: metrics, logger: logger)
             return House(
                 settings: settings, roles: roles, hosts: hosts, edge: edge, environments: environments,
-                frontDoor: FrontDoor(
-                    responders: Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.responder) }), elsewhere: network,
-                    operations: operations),
+                gateway: Gateway(
+                    try BorderGatewayConfiguration(settings.configuration.scoped(to: "borderGateway").snapshot()),
+                    responders: Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.responder) }), network: network,
+                    operations: operations, verifier: verifier, logger: Logger(label: Roles.frontDoor)),
                 databases: databases, rabbitMQ: rabbitMQ, network: network, operations: operations, verifier: verifier, logger: logger,
                 lock: lock)
         } catch {
@@ -125,6 +126,14 @@ struct House {
                     onReady: { onReady(OpenDoor(name: door.name, address: ListenAddress(host: door.address.host, port: $0))) },
                     isStopping: { [operations] in operations.isStopping }, respond: door.respond))
         }
+        let front = ListenAddress(host: settings.host, port: settings.port ?? ListenAddress.usualPort)
+        if isListening, roles.hasFrontDoor {
+            services.append(
+                .init(
+                    service: FrontListener(host: front.host, port: front.port, gateway: gateway, logger: logger) {
+                        onReady(OpenDoor(name: Roles.frontDoor, address: ListenAddress(host: front.host, port: $0)))
+                    }))
+        }
         let notice = settings.stopNotice ?? (roles.isPart ? .seconds(1) : .zero)
         services.append(.init(service: StopNotice(operations: operations, time: notice)))
         var configuration = ServiceGroupConfiguration(
@@ -135,7 +144,8 @@ struct House {
             await close()
         } catch {
             await close()
-            throw Failure(listening: error, on: doors.map { "\($0.address)" }.joined(separator: " or ")) ?? error
+            let addresses = (roles.hasFrontDoor ? [front] : []) + doors.map(\.address)
+            throw Failure(listening: error, on: addresses.map { "\($0)" }.joined(separator: " or ")) ?? error
         }
     }
 
@@ -170,17 +180,11 @@ extension House {
         let respond: @Sendable (IncomingRequest) async -> Reply
     }
 
-    /// The front door, and a door with all its routes, those for services included, for each service that runs without the front door
-    /// or whose setting `listen` names an address. Servers of the edge always have one.
+    /// A door with all its routes, those for services included, for each service that runs without the front door or whose setting
+    /// `listen` names an address. Servers of the edge always have one.
     private func doors() throws -> [Door] {
         var doors: [Door] = []
-        if roles.hasFrontDoor {
-            let address = ListenAddress(host: settings.host, port: settings.port ?? ListenAddress.usualPort)
-            doors.append(
-                Door(name: Roles.frontDoor, address: address, largestBody: HTTPListener.largestPublicBody) { [frontDoor] in
-                    await frontDoor.respond(to: $0)
-                })
-        } else if hosts.count + edge.count > 1, settings.port != nil {
+        if !roles.hasFrontDoor, hosts.count + edge.count > 1, settings.port != nil {
             throw Failure(
                 "One port is not enough for \(hosts.count + edge.count) services.",
                 next: "Leave --port away, or set TICKETFLOW_TICKET_MANAGER_LISTEN and so on, such as 127.0.0.1:8102.")
