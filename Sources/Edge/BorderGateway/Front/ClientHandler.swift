@@ -171,6 +171,9 @@ final class ClientHandler: ChannelInboundHandler {
         if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }), length > plan.bodyLimit {
             return refuse(.bodyTooLarge(plan.bodyLimit))
         }
+        if !plan.isStream, head.hasBody, let type = head.headers.first(name: "content-type"), !type.lowercased().contains("json") {
+            return refuse(.noJSON)
+        }
         if head.headers.contains(name: "expect") {
             context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
         }
@@ -374,6 +377,7 @@ extension ClientHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let refusal = error as? Refusal else { return context.close(promise: nil) }
+        isRequestWhole = false
         refuse(refusal)
     }
 

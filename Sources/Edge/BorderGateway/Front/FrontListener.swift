@@ -1,7 +1,9 @@
 package import Logging
 import NIOCore
 import NIOHTTP1
+import NIOHTTP2
 import NIOPosix
+import NIOSSL
 import ServiceLifecycle
 import Synchronization
 
@@ -10,57 +12,111 @@ package struct FrontListener: Service {
     /// How long requests in hand may take after everything was asked to stop.
     private static let stopTime = TimeAmount.seconds(15)
 
+    /// How often it is looked whether the certificate was replaced.
+    private static let certificateInterval = Duration.seconds(2)
+    /// Of one connection of HTTP/2.
+    private static let mostStreams = 100
+
     private let host: String
     private let port: Int
     private let gateway: Gateway
+    private let certificate: ServerCertificate?
     private let logger: Logger
     private let onReady: @Sendable (Int) -> Void
+    private let connections = Connections()
+    private let pools = UpstreamPools(MultiThreadedEventLoopGroup.singleton)
 
     /// - Parameters:
     ///   - port: 0 takes a free one.
+    ///   - certificate: for TLS, with HTTP/2 where the client wants it; nil for neither.
     ///   - onReady: is told the port once connections are accepted.
-    package init(host: String, port: Int, gateway: Gateway, logger: Logger, onReady: @escaping @Sendable (Int) -> Void = { _ in }) {
+    package init(
+        host: String, port: Int, gateway: Gateway, certificate: ServerCertificate? = nil, logger: Logger,
+        onReady: @escaping @Sendable (Int) -> Void = { _ in }
+    ) {
         self.host = host
         self.port = port
         self.gateway = gateway
+        self.certificate = certificate
         self.logger = logger
         self.onReady = onReady
     }
 
     package func run() async throws {
-        let group = MultiThreadedEventLoopGroup.singleton
-        let connections = Connections()
-        let pools = UpstreamPools(group)
-        let gateway = gateway
-        let channel = try await ServerBootstrap(group: group)
+        let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.backlog, value: 4_096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.autoRead, value: false)
+            // A handshake reads by itself.
+            .childChannelOption(.autoRead, value: certificate != nil)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let peer = channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) } ?? .loopback
-                    guard connections.enter(channel, from: peer, atMost: gateway.policy.configuration.connectionsPerAddress) else {
-                        throw TooManyConnections()
-                    }
-                    try channel.pipeline.syncOperations.addHandlers([
-                        HTTPResponseEncoder(), RequestParts(),
-                        ClientHandler(gateway, pool: pools.pool(of: channel.eventLoop), peer: peer, scheme: "http", isStream: false),
-                    ])
-                }
-            }
+            .childChannelInitializer { channel in accept(channel) }
             .bind(host: host, port: port)
             .get()
         onReady(channel.localAddress?.port ?? 0)
-        logger.info("the gateway listens", metadata: ["address": "\(channel.localAddress.map { "\($0)" } ?? "")"])
+        logger.info("the gateway listens", metadata: ["port": "\(channel.localAddress?.port ?? 0)", "tls": "\(certificate != nil)"])
         try await withGracefulShutdownHandler {
-            try await channel.closeFuture.get()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                if let certificate {
+                    group.addTask {
+                        while true {
+                            try await Task.sleep(for: FrontListener.certificateInterval)
+                            certificate.refresh()
+                        }
+                    }
+                }
+                try await channel.closeFuture.get()
+                group.cancelAll()
+            }
         } onGracefulShutdown: {
             channel.close(promise: nil)
         }
         await connections.end(within: FrontListener.stopTime)
         try await pools.closeIdle()
+    }
+
+    private func accept(_ channel: any Channel) -> EventLoopFuture<Void> {
+        let peer = channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) } ?? .loopback
+        guard connections.enter(channel, from: peer, atMost: gateway.policy.configuration.connectionsPerAddress) else {
+            return channel.eventLoop.makeFailedFuture(TooManyConnections())
+        }
+        guard let certificate else { return serveHTTP1(channel, peer, scheme: "http") }
+        return channel.eventLoop.makeCompletedFuture {
+            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: certificate.context))
+        }.flatMap {
+            channel.configureHTTP2SecureUpgrade(
+                h2ChannelConfigurator: { channel in serveHTTP2(channel, peer) },
+                http1ChannelConfigurator: { channel in
+                    channel.setOption(.autoRead, value: false).flatMap { serveHTTP1(channel, peer, scheme: "https") }
+                })
+        }
+    }
+
+    private func serveHTTP1(_ channel: any Channel, _ peer: IPAddress, scheme: String) -> EventLoopFuture<Void> {
+        channel.eventLoop.makeCompletedFuture {
+            try channel.pipeline.syncOperations.addHandlers([
+                HTTPResponseEncoder(), RequestParts(),
+                ClientHandler(gateway, pool: pools.pool(of: channel.eventLoop), peer: peer, scheme: scheme, isStream: false),
+            ])
+        }
+    }
+
+    private func serveHTTP2(_ channel: any Channel, _ peer: IPAddress) -> EventLoopFuture<Void> {
+        var settings = NIOHTTP2Handler.ConnectionConfiguration()
+        settings.initialSettings = [
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: FrontListener.mostStreams),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: RequestDecoder.largestHead),
+        ]
+        return channel.configureHTTP2Pipeline(
+            mode: .server, connectionConfiguration: settings, streamConfiguration: .init()
+        ) { stream in
+            stream.setOption(.autoRead, value: false).flatMapThrowing {
+                try stream.pipeline.syncOperations.addHandlers([
+                    HTTP2FramePayloadToHTTP1ServerCodec(),
+                    ClientHandler(gateway, pool: pools.pool(of: stream.eventLoop), peer: peer, scheme: "https", isStream: true),
+                ])
+            }
+        }.map { _ in }
     }
 
     private struct TooManyConnections: Error {}
@@ -102,6 +158,7 @@ private final class Connections: Sendable {
     func end(within time: TimeAmount) async {
         for channel in state.withLock({ Array($0.channels.values) }) {
             channel.pipeline.fireUserInboundEventTriggered(ClientHandler.Stop())
+            channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
         }
         let limit = MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: time) { [self] in
             for channel in state.withLock({ Array($0.channels.values) }) { channel.close(promise: nil) }

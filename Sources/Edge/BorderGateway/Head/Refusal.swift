@@ -33,6 +33,10 @@ package struct Refusal: Error, Sendable {
             Problem(413, "body-too-large", "The body is too large", detail: "It may have at most \(most) bytes."), closes: true)
     }
 
+    package static let noJSON = Refusal(
+        Problem(415, "unsupported-media-type", "The body must be JSON", detail: "Send it with Content-Type: application/json."),
+        closes: true)
+
     package static let tooSlow = Refusal(
         Problem(408, "request-timeout", "The request took too long to arrive", detail: "Send it again."), closes: true)
 }
