@@ -208,8 +208,10 @@ let package = Package(
                 "ticketflow", "TestServers", "Values", "Contracts", "Storage", "Messaging", "Discovery", httpTypes, crypto,
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
+            exclude: ["upstream.py", "websocket.py"],
             swiftSettings: settings),
     ]
 )

@@ -6,6 +6,7 @@ import Glibc
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 import Storage
 import Synchronization
 import TestServers
@@ -285,6 +286,10 @@ func withProgram<Result>(
     configuration.connectionPool.retryConnectionEstablishment = false
     configuration.timeout.connect = .seconds(20)
     configuration.redirectConfiguration = .disallow
+    // A test's certificate is its own authority; other clients look at it.
+    var encryption = TLSConfiguration.makeClientConfiguration()
+    encryption.certificateVerification = .none
+    configuration.tlsConfiguration = encryption
     let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     let program = try RunningProgram(settings, servers: servers, http: http)
     return try await RunningProgram.$current.withValue(program) {

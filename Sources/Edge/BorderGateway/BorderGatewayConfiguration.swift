@@ -18,6 +18,8 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
     package var signIn: RateLimit?
     /// Trying coupons, for each address: `limits.coupons`, `60/min burst 20` by default; `off` for none.
     package var coupons: RateLimit?
+    /// Routes before those of the API: `routes`, a list in JSON, none by default; see `RouteRule`.
+    package var routes: [RouteRule]
     /// How many connections one address may have: `connectionsPerAddress`, 2,000 by default.
     package var connectionsPerAddress: Int
     /// How long a request may take from its first byte to the last of its head: `headSeconds`, 10 by default.
@@ -38,6 +40,7 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
         perUser = try BorderGatewayConfiguration.limit(settings, "limits.user", "50/s burst 200")
         signIn = try BorderGatewayConfiguration.limit(settings, "limits.signIn", "60/min burst 30")
         coupons = try BorderGatewayConfiguration.limit(settings, "limits.coupons", "60/min burst 20")
+        routes = try settings.string(forKey: "routes").map { try RouteRule.list($0) } ?? []
         connectionsPerAddress = try BorderGatewayConfiguration.number(settings, "connectionsPerAddress", 2_000, 1...1_000_000)
         headTime = .seconds(Int64(try BorderGatewayConfiguration.number(settings, "headSeconds", 10, 1...600)))
         bodyTime = .seconds(Int64(try BorderGatewayConfiguration.number(settings, "bodySeconds", 30, 1...3_600)))

@@ -68,7 +68,7 @@ package final class Gateway: Sendable {
         let client = policy.addresses.find(peer: peer, forwardedFor: head.headers["x-forwarded-for"])
         let requestID = RequestID.of(head.headers.first(name: "x-request-id"))
         let plan: Plan
-        switch policy.routes.plans.match(.init(rawValue: head.method.rawValue) ?? .get, target.path[...]) {
+        switch policy.routes.find(head, target) {
         case .found(let found, _): plan = found
         case .methodNotAllowed(let allowed):
             let methods = Set(allowed.map(\.rawValue)).sorted().joined(separator: ", ")
@@ -142,6 +142,7 @@ package final class Gateway: Sendable {
         case .service(let service):
             guard let responder = responders[service] else { return nil }
             return { await responder.respond(to: $0) }
+        case .addresses: return nil
         case .operations(let route):
             let operations = operations
             return { request in
@@ -151,6 +152,15 @@ package final class Gateway: Sendable {
             return { request in
                 await Gateway.own(request) { .bytes(try OpenAPI.merged.get().json, type: "application/json") }
             }
+        }
+    }
+
+    /// Whose instances a request goes to; nil where nothing says where they are.
+    func peer(for plan: Plan) -> NetworkTransport.Peer? {
+        switch plan.destination {
+        case .service(let service): network?.peer(service)
+        case .addresses(let peer): peer
+        case .operations, .document: nil
         }
     }
 
@@ -172,7 +182,7 @@ package final class Gateway: Sendable {
 
     /// The public API for a caller in this process, without a connection.
     package func respond(to request: IncomingRequest) async -> Reply {
-        guard case .found(let plan, _) = policy.routes.plans.match(request.method, request.target.prefix { $0 != "?" }),
+        guard case .found(let plan, _) = policy.routes.find(request.method, request.target.prefix { $0 != "?" }),
             let respond = responder(for: plan)
         else { return .problem(.noSuchRoute, requestID: RequestID.of(request)) }
         return await respond(request)

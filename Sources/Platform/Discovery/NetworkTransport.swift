@@ -24,6 +24,11 @@ package final class NetworkTransport: Transport {
         package let balancer: Balancer
         package let budget = RetryBudget()
         package let retries: Counter
+
+        package init(_ instances: [Instance], of service: ServiceName) {
+            balancer = Balancer(instances, of: service)
+            retries = Counter(label: "peer_retries_total", dimensions: [("peer", service.description)])
+        }
     }
 
     private let client: HTTPClient
@@ -43,10 +48,7 @@ package final class NetworkTransport: Transport {
         configuration.httpVersion = .http1Only
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         peers = Dictionary(
-            uniqueKeysWithValues: instances.map { service, instances in
-                let retries = Counter(label: "peer_retries_total", dimensions: [("peer", service.description)])
-                return (service, Peer(balancer: Balancer(instances, of: service), retries: retries))
-            })
+            uniqueKeysWithValues: instances.map { service, instances in (service, Peer(instances, of: service)) })
         self.logger = logger
     }
 

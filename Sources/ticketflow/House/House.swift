@@ -25,6 +25,8 @@ struct House {
     private let network: NetworkTransport?
     private let operations: Operations
     private let verifier: IdentityVerifier
+    /// Of the front door; nil for none.
+    private let certificate: ServerCertificate?
     private let logger: Logger
     /// Held as long as the house stands; nil where it keeps nothing in the data folder.
     private let lock: DataLock?
@@ -88,8 +90,8 @@ struct House {
                     try BorderGatewayConfiguration(settings.configuration.scoped(to: "borderGateway").snapshot()),
                     responders: Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.responder) }), network: network,
                     operations: operations, verifier: verifier, logger: Logger(label: Roles.frontDoor)),
-                databases: databases, rabbitMQ: rabbitMQ, network: network, operations: operations, verifier: verifier, logger: logger,
-                lock: lock)
+                databases: databases, rabbitMQ: rabbitMQ, network: network, operations: operations, verifier: verifier,
+                certificate: roles.hasFrontDoor ? try settings.certificate(logger: logger) : nil, logger: logger, lock: lock)
         } catch {
             await rabbitMQ?.close()
             try? await network?.close()
@@ -130,8 +132,12 @@ struct House {
         if isListening, roles.hasFrontDoor {
             services.append(
                 .init(
-                    service: FrontListener(host: front.host, port: front.port, gateway: gateway, logger: logger) {
-                        onReady(OpenDoor(name: Roles.frontDoor, address: ListenAddress(host: front.host, port: $0)))
+                    service: FrontListener(
+                        host: front.host, port: front.port, gateway: gateway, certificate: certificate, logger: logger
+                    ) { [isEncrypted = certificate != nil] port in
+                        onReady(
+                            OpenDoor(
+                                name: Roles.frontDoor, address: ListenAddress(host: front.host, port: port), isEncrypted: isEncrypted))
                     }))
         }
         let notice = settings.stopNotice ?? (roles.isPart ? .seconds(1) : .zero)
@@ -169,6 +175,10 @@ struct OpenDoor: Sendable {
     /// The role that is reached here.
     let name: String
     let address: ListenAddress
+    var isEncrypted = false
+
+    /// Under which a program on the same machine reaches it.
+    var url: String { "\(isEncrypted ? "https" : "http")://\(address.reachable)" }
 }
 
 extension House {
@@ -242,6 +252,19 @@ extension HouseSettings {
         throw Failure(
             "Services in several processes need a broker between them.",
             next: "Set TICKETFLOW_BROKER_URL, such as amqp://USER:PASSWORD@HOST/VHOST, or run them all in one process.")
+    }
+
+    /// Of the front door, where `borderGateway.tls.certificate` and `borderGateway.tls.key` name PEM files.
+    fileprivate func certificate(logger: Logger) throws -> ServerCertificate? {
+        let said = configuration.scoped(to: "borderGateway.tls")
+        guard let certificate = said.string(forKey: "certificate"), let key = said.string(forKey: "key") else { return nil }
+        do {
+            return try ServerCertificate(certificate: certificate, key: key, logger: logger)
+        } catch {
+            throw Failure(
+                "The certificate in \(certificate) and its key in \(key) cannot be used: \(error).",
+                next: "Both must be PEM files that this user may read, and belong together.")
+        }
     }
 
     fileprivate func environment(of server: ServiceName) -> EdgeEnvironment {

@@ -17,6 +17,9 @@ struct Admission: Sendable {
     /// Fields of the answer that tell how much more may be asked for.
     var told: [(String, String)] = []
 
+    /// To WebSocket, where the route lets it through.
+    var wantsUpgrade: Bool { plan.isStream && head.headers.contains(name: "upgrade") }
+
     /// What a service in this process is given.
     func incoming(_ body: ByteBuffer, headers: HTTPHeaders) -> IncomingRequest {
         IncomingRequest(

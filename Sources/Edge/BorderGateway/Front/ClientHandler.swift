@@ -9,7 +9,7 @@ import Values
 ///
 /// Nothing is read before somebody wants it: the next part of a body only when the last one has gone on, and the next request only when the
 /// last one is answered.
-final class ClientHandler: ChannelInboundHandler {
+final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
@@ -204,7 +204,7 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     private func forward(_ admission: Admission, body: ByteBuffer?) {
-        guard case .service(let service) = admission.plan.destination, let peer = gateway.network?.peer(service) else {
+        guard let peer = gateway.peer(for: admission.plan) else {
             return refuse(Refusal(.unavailable("The service does not run here.", retryAfter: 5), closes: false))
         }
         var fields = admission.fields()
@@ -218,10 +218,16 @@ final class ClientHandler: ChannelInboundHandler {
         } else if admission.head.hasBody {
             fields.add(name: "transfer-encoding", value: "chunked")
         }
+        if admission.wantsUpgrade, !isStream {
+            fields.add(name: "connection", value: "upgrade")
+            fields.add(name: "upgrade", value: "websocket")
+        }
         let isRepeatable =
             admission.plan.isRepeatable && (admission.head.method != .PUT || !admission.head.headers.contains(name: "if-match"))
         let head = HTTPRequestHead(
-            version: .http1_1, method: admission.head.method, uri: admission.target.text, headers: fields)
+            version: .http1_1, method: admission.head.method,
+            uri: admission.plan.rule?.rewritten(admission.target) ?? admission.target.text,
+            headers: admission.plan.rule?.rewritten(fields) ?? fields)
         let forwarding = Forwarding(head, body: body, isRepeatable: isRepeatable, to: peer, over: pool, answering: self)
         self.forwarding = forwarding
         forwarding.start()
@@ -265,6 +271,36 @@ extension ClientHandler: AnswerTarget {
         context.write(wrapOutboundOut(.head(answer)), promise: nil)
     }
 
+    func upgrade(_ head: HTTPResponseHead, to connection: UpstreamConnection) {
+        guard let context, admission?.wantsUpgrade ?? false else {
+            connection.close()
+            return refuse(
+                Refusal(Problem(502, "bad-gateway", "The service has changed the protocol", detail: "Nobody asked it to."), closes: true))
+        }
+        var answer = HTTPResponseHead(version: .http1_1, status: head.status, headers: HeadPolicy.returned(head.headers))
+        answer.headers.replaceOrAdd(name: "connection", value: "upgrade")
+        if let protocols = head.headers.first(name: "upgrade") { answer.headers.replaceOrAdd(name: "upgrade", value: protocols) }
+        context.writeAndFlush(wrapOutboundOut(.head(answer)), promise: nil)
+        timer?.task.cancel()
+        timer = nil
+        forwarding = nil
+        let (near, far) = Tunnel.pair()
+        let pipeline = context.pipeline.syncOperations
+        do {
+            let parts = try pipeline.handler(type: RequestParts.self)
+            let rest = parts.takeRest()
+            try pipeline.addHandler(near)
+            connection.become(far)
+            for handler in [context, try pipeline.context(handlerType: HTTPResponseEncoder.self), try pipeline.context(handler: parts)] {
+                pipeline.removeHandler(context: handler, promise: nil)
+            }
+            near.begin(with: rest)
+            far.begin(with: nil)
+        } catch {
+            context.close(promise: nil)
+        }
+    }
+
     func write(_ body: ByteBuffer) {
         context?.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
     }
@@ -300,6 +336,7 @@ extension ClientHandler: AnswerTarget {
         if staysOpen, !isStream {
             phase = .idle
             head = nil
+            hasBegunAnswer = false
             limit(to: gateway.policy.configuration.idleTime)
             // The end of a request without a body may not be read yet.
             context.read()

@@ -37,7 +37,8 @@ package final class ServerCertificate: Sendable {
             logger.notice("the certificate was replaced", metadata: ["file": "\(certificate)"])
         } catch {
             state.withLock { $0.stamp = stamp }
-            logger.error("the new certificate cannot be used; the old one stays", metadata: ["file": "\(certificate)", "error": "\(error)"])
+            logger.error(
+                "the new certificate cannot be used; the old one stays", metadata: ["file": "\(certificate)", "error": "\(error)"])
         }
     }
 

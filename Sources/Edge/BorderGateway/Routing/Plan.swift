@@ -5,6 +5,8 @@ package import Values
 package struct Plan: Sendable {
     package enum Destination: Sendable {
         case service(ServiceName)
+        /// Instances that an operator's route names.
+        case addresses(NetworkTransport.Peer)
         /// What every process answers an operator.
         case operations(Route)
         /// The merged OpenAPI document.
@@ -23,6 +25,8 @@ package struct Plan: Sendable {
     /// Whether bodies go through as they come. Others are whole before the service is asked, which therefore can be asked twice.
     package var isStream: Bool
     package var limits: [RateRule]
+    /// What an operator's route changes on the way.
+    package var rule: RouteRule?
 
     package init(
         name: String, destination: Destination, isRepeatable: Bool, bodyLimit: Int = 64 * 1024, time: TimeSpan = .seconds(12),

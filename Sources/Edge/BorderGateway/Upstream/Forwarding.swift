@@ -11,6 +11,8 @@ protocol AnswerTarget: AnyObject {
     func flush()
     /// The answer is whole.
     func end()
+    /// Both ends speak another protocol from now on.
+    func upgrade(_ head: HTTPResponseHead, to connection: UpstreamConnection)
     /// Nothing of the answer was sent yet.
     func refuse(_ refusal: Refusal)
     /// The rest of an answer will never come.
@@ -135,6 +137,14 @@ final class Forwarding: UpstreamListener {
             connection?.close()
             connection = nil
             return attempt()
+        }
+        if status == 101 {
+            settle(.answered)
+            isOver = true
+            guard let connection else { return }
+            self.connection = nil
+            target?.upgrade(head, to: connection)
+            return
         }
         target?.begin(head)
     }

@@ -16,7 +16,7 @@ protocol UpstreamListener: AnyObject {
 }
 
 /// One connection to an instance, with one request at a time.
-final class UpstreamConnection: ChannelInboundHandler {
+final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPClientResponsePart
     typealias OutboundOut = HTTPClientRequestPart
 
@@ -65,6 +65,26 @@ final class UpstreamConnection: ChannelInboundHandler {
         idleSince = .now()
         // So that it is noticed when the other end closes.
         context?.read()
+    }
+
+    /// Gives up the connection after `101 Switching Protocols`: from now on it carries bytes to and from the tunnel.
+    func become(_ tunnel: Tunnel) {
+        guard let context else { return }
+        listener = nil
+        isAnswerWhole = true
+        let pipeline = context.pipeline.syncOperations
+        do {
+            try pipeline.addHandler(tunnel)
+            // This one first: what the decoder has left goes to the next.
+            for handler in [
+                context, try pipeline.context(handlerType: HTTPRequestEncoder.self),
+                try pipeline.context(handlerType: ByteToMessageHandler<HTTPResponseDecoder>.self),
+            ] {
+                pipeline.removeHandler(context: handler, promise: nil)
+            }
+        } catch {
+            context.close(promise: nil)
+        }
     }
 
     func close() {

@@ -42,7 +42,7 @@ final class UpstreamPool {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandlers([
-                        HTTPRequestEncoder(), ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .dropBytes)), bound.value,
+                        HTTPRequestEncoder(), ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .forwardBytes)), bound.value,
                     ])
                 }
             }
@@ -61,17 +61,24 @@ final class UpstreamPool {
 
     /// Takes back a connection whose answer has ended.
     func keep(_ connection: UpstreamConnection) {
-        guard connection.isUsable else { return connection.close() }
+        guard connection.isUsable else {
+            connection.close()
+            // An instance that closes one is about to stop, and will close the others: perhaps just when a request is on its way there.
+            return closeIdle(of: connection.instance)
+        }
         connection.rest()
         places[connection.instance, default: Place()].idle.append(connection)
     }
 
     /// Closes what is not in use.
     func closeIdle() {
-        for (instance, place) in places {
-            for connection in place.idle { connection.close() }
-            places[instance]?.idle = []
-        }
+        for instance in places.keys { closeIdle(of: instance) }
+    }
+
+    private func closeIdle(of instance: Instance) {
+        let idle = places[instance]?.idle ?? []
+        places[instance]?.idle = []
+        for connection in idle { connection.close() }
     }
 }
 
