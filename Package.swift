@@ -77,6 +77,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     ],
@@ -157,7 +159,14 @@ let package = Package(
         service("SalesAnalytics"),
         service("Notification", ["Mail", "Graphics"]),
 
-        edge("BorderGateway"),
+        edge(
+            "BorderGateway",
+            [
+                lifecycle, .product(name: "Metrics", package: "swift-metrics"), .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+            ]),
         edge("ServiceRegistry", ["Compression", lifecycle, .product(name: "Metrics", package: "swift-metrics")]),
         edge(
             "ConfigServer",
@@ -193,6 +202,7 @@ let package = Package(
             name: "EdgeTests",
             dependencies: house + [
                 "BorderGateway", "ServiceRegistry", "ConfigServer", "RemoteConfiguration", "Compression", "TestServers", crypto, lifecycle,
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "CryptoExtras", package: "swift-crypto"), .product(name: "Yams", package: "Yams"),
                 .product(name: "ConfigurationTesting", package: "swift-configuration"),
             ],
@@ -210,9 +220,10 @@ let package = Package(
                 "ticketflow", "TestServers", "Values", "Contracts", "Storage", "Messaging", "Discovery", httpTypes, crypto,
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
-            exclude: ["eureka_client.py"],
+            exclude: ["eureka_client.py", "upstream.py", "websocket.py"],
             swiftSettings: settings),
     ]
 )

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BorderGateway
 import Configuration
 import Discovery
 import ServiceKit
@@ -57,6 +58,7 @@ struct ConfigCommand: AsyncParsableCommand {
             }
         }
         for type in roles.services { read(type.name) { try type.readSettings($0.snapshot()) } }
+        if roles.hasFrontDoor { read(ServiceName(Roles.frontDoor)) { try Gateway.readSettings($0) } }
         for type in roles.edge { read(type.name) { try type.readSettings($0) } }
         return mistakes
     }

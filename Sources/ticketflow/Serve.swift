@@ -89,7 +89,7 @@ final class Readiness: Sendable {
 /// Tells where things are.
 enum Welcome {
     static func print(_ door: OpenDoor, isDemo: Bool) {
-        let address = "http://\(door.address.reachable)"
+        let address = door.url
         guard door.name == Roles.frontDoor else { return Terminal.say("\(door.name) is ready at \(address)") }
         Terminal.say("TicketFlow is ready at \(address)")
         if isDemo { Terminal.say(DemoAccounts.introduction(address)) }

@@ -256,15 +256,3 @@ private func withServer(_ files: [String: String], _ body: (RunningConfigServer)
 private enum SettingsServerLimits {
     static let largestBody = 1 << 20
 }
-
-/// Asks until it holds.
-private func eventually(_ what: String, within limit: Duration = .seconds(120), _ holds: () async throws -> Bool) async throws {
-    let end = ContinuousClock.now + limit
-    while try await !holds() {
-        guard ContinuousClock.now < end else {
-            Issue.record("in \(limit) it never came that \(what)")
-            return
-        }
-        try await Task.sleep(for: .milliseconds(10))
-    }
-}

@@ -125,7 +125,7 @@ struct NeverCame: Error, CustomStringConvertible {
 }
 
 /// Asks again and again until it holds.
-func eventually(_ what: String, within limit: Duration = .seconds(20), _ holds: () async throws -> Bool) async throws {
+func eventually(_ what: String, within limit: Duration = .seconds(60), _ holds: () async throws -> Bool) async throws {
     let end = ContinuousClock.now + limit
     while try await !holds() {
         guard ContinuousClock.now < end else { throw NeverCame(description: "in \(limit) it never came that \(what)") }

@@ -223,8 +223,10 @@ extension WholeSystem {
                                 text == nil ? [:] : ["Content-Type": "application/json"]
                             ) { $1 },
                             bytes: text.map { Array($0.utf8) })
+                        // A path has one form, and with dots it may be that of another operation.
+                        let isOther = [200, 422].contains(answer.status) && ["..", "%2e%2e"].contains(id)
                         #expect(
-                            [400, 404, 405].contains(answer.status),
+                            isOther || [400, 404, 405, 414].contains(answer.status),
                             "\(operation.name) with \(id.prefix(40)): \(answer.status) \(answer.text.prefix(200))")
                     }
                 }
@@ -242,7 +244,7 @@ extension WholeSystem {
                         let answer = try await program.send(
                             .get, operation.route.path(operation.parameters) + "?" + query, as: world.rightful(operation))
                         #expect(
-                            [200, 400, 404, 422].contains(answer.status),
+                            [200, 400, 404, 414, 422].contains(answer.status),
                             "\(operation.name)?\(query.prefix(40)): \(answer.status) \(answer.text.prefix(200))")
                         if answer.status != 200 { #expect(answer.problem != nil) }
                     }

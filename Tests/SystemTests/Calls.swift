@@ -21,6 +21,8 @@ struct Answer: Sendable {
         guard headers["content-type"] == "application/problem+json" else { return nil }
         return (try? JSON.value(Problem.self, from: body))?.code
     }
+    /// Nobody there could do it, or say that it was done; it may be asked again.
+    var isPutOff: Bool { (502...504).contains(status) }
     /// The problem without what differs from request to request.
     var problemWithoutRequest: [String: String] {
         let object = (try? JSONSerialization.jsonObject(with: Data(body))) as? [String: Any] ?? [:]

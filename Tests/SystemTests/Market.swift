@@ -88,7 +88,7 @@ struct Market: Sendable {
                 do {
                     // A client repeats what was not answered, with the same key.
                     if let wish = told.unanswered.withLock({ $0.popLast() }) { try await buy(wish) } else { try await buySomething() }
-                } catch let answer as UnexpectedAnswer where answer.answer.status != 503 {
+                } catch let answer as UnexpectedAnswer where !answer.answer.isPutOff {
                     throw answer
                 } catch {
                     // An answer that does not come, or is put off, is the fault.
@@ -123,7 +123,7 @@ struct Market: Sendable {
         }
         guard answer.status == 201 else {
             let error = UnexpectedAnswer(request: "checkout", answer: answer)
-            if answer.status == 503 { told.unanswered.withLock { $0.append(wish) } }
+            if answer.isPutOff { told.unanswered.withLock { $0.append(wish) } }
             guard [409, 422].contains(answer.status) else { throw error }
             return
         }

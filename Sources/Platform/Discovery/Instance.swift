@@ -2,6 +2,9 @@
 package struct Instance: Hashable, Sendable, CustomStringConvertible {
     /// Scheme, host and port: `http://10.0.0.7:8102`.
     package let address: String
+    /// Without brackets.
+    package let host: String
+    package let port: Int
 
     /// - Parameter text: `10.0.0.7:8102`, `ticket-manager:8102`, `[::1]:8102`, or the same after `http://`. Nil for anything else.
     package init?(_ text: String) {
@@ -13,6 +16,8 @@ package struct Instance: Hashable, Sendable, CustomStringConvertible {
         let isIPv6 = name.startIndex != host.startIndex
         guard !name.isEmpty, name.utf8.allSatisfy({ isIPv6 ? Instance.isOfIPv6($0) : Instance.isOfHost($0) }) else { return nil }
         address = "http://\(authority)"
+        self.host = String(name)
+        self.port = Int(port)
     }
 
     package var description: String { address }

@@ -1,5 +1,5 @@
 import AsyncHTTPClient
-import CoreMetrics
+package import CoreMetrics
 import Glibc
 import HTTPTypes
 package import Logging
@@ -19,10 +19,16 @@ package final class NetworkTransport: Transport {
     private static let mostAttempts = 3
     private static let largestBody = 16 << 20
 
-    private struct Peer: Sendable {
-        let balancer: Balancer
-        let budget = RetryBudget()
-        let retries: Counter
+    /// Where a service runs, and how often it may be asked once more.
+    package struct Peer: Sendable {
+        package let balancer: Balancer
+        package let budget = RetryBudget()
+        package let retries: Counter
+
+        package init(_ instances: [Instance], of service: ServiceName) {
+            balancer = Balancer(instances, of: service)
+            retries = Counter(label: "peer_retries_total", dimensions: [("peer", service.description)])
+        }
     }
 
     private let client: HTTPClient
@@ -46,10 +52,7 @@ package final class NetworkTransport: Transport {
         configuration.httpVersion = .http1Only
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         peers = Dictionary(
-            uniqueKeysWithValues: instances.map { service, instances in
-                let retries = Counter(label: "peer_retries_total", dimensions: [("peer", service.description)])
-                return (service, Peer(balancer: Balancer(instances, of: service), retries: retries))
-            })
+            uniqueKeysWithValues: instances.map { service, instances in (service, Peer(instances, of: service)) })
         self.logger = logger
     }
 
@@ -63,6 +66,9 @@ package final class NetworkTransport: Transport {
     package func close() async throws {
         try await client.shutdown()
     }
+
+    /// Nil where nothing says where the service runs.
+    package func peer(_ service: ServiceName) -> Peer? { peers[service] }
 
     package func send(_ request: PeerRequest, to service: ServiceName) async throws -> PeerResponse {
         guard let peer = peers[service] else { throw Problem.unavailable("Nothing says where \(service) runs.") }

@@ -77,6 +77,14 @@ package final class IdentityVerifier: Sendable {
         self.fetchKeys = fetchKeys
     }
 
+    /// Whose it is, where that was found out before; nil says nothing.
+    package func remembered(_ authorization: String) -> Identity? {
+        guard authorization.utf8.count > 7 else { return nil }
+        let token = String(authorization.dropFirst(7))
+        guard let known = verified.withLock({ $0[token] }), known.expires > Date() else { return nil }
+        return known.identity
+    }
+
     /// - Parameter authorization: the field as it came; none means nobody.
     package func identity(_ authorization: String?) async throws -> Identity {
         guard let authorization else { return .anonymous }

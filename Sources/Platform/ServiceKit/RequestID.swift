@@ -4,8 +4,10 @@ import HTTPTypes
 /// What a request is called in logs and in problem documents.
 package enum RequestID {
     /// The one that the caller has chosen, if it is a plausible one; else a new one.
-    package static func of(_ request: IncomingRequest) -> String {
-        guard let given = request.headers[.requestID], isPlausible(given) else {
+    package static func of(_ request: IncomingRequest) -> String { of(request.headers[.requestID]) }
+
+    package static func of(_ given: String?) -> String {
+        guard let given, isPlausible(given) else {
             return String(UInt64.random(in: 0...UInt64.max), radix: 36)
         }
         return given

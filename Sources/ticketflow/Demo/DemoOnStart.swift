@@ -34,18 +34,18 @@ struct DemoOnStart: Service {
     static func load(into house: House) async throws {
         try house.settings.folder.make()
         let journal = try DemoJournal(path: house.settings.folder.demoJournal)
-        try await DemoLoader(journal: journal, call: inProcess(house.frontDoor)).load()
+        try await DemoLoader(journal: journal, call: inProcess(house.gateway)).load()
     }
 
     /// The public API without a socket.
-    private static func inProcess(_ door: FrontDoor) -> DemoCall {
+    private static func inProcess(_ gateway: Gateway) -> DemoCall {
         { method, target, headers, json in
             var fields = HTTPFields()
             for (name, value) in headers {
                 guard let name = HTTPField.Name(name) else { continue }
                 fields[name] = value
             }
-            let reply = await door.respond(to: IncomingRequest(method: method, target: target, headers: fields, body: json))
+            let reply = await gateway.respond(to: IncomingRequest(method: method, target: target, headers: fields, body: json))
             return (reply.status.code, reply.body)
         }
     }

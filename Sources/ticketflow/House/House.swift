@@ -19,13 +19,16 @@ struct House {
     let edge: [any EdgeServer]
     /// What each service was given.
     let environments: [ServiceName: ServiceEnvironment]
-    let frontDoor: FrontDoor
+    let gateway: Gateway
+    private let frontSettings: SettingsWatch
     private let databases: [Database]
     private let rabbitMQ: RabbitMQBroker?
     private let network: NetworkTransport?
     private let registry: RegistryClient?
     private let operations: Operations
     private let verifier: IdentityVerifier
+    /// Of the front door; nil for none.
+    private let certificate: ServerCertificate?
     private let logger: Logger
     /// Held as long as the house stands; nil where it keeps nothing in the data folder.
     private let lock: DataLock?
@@ -94,14 +97,16 @@ struct House {
             let registry = settings.registry.map { RegistryClient($0, whenReady: checks, network: network) }
             if let registry { checks += registry.checks }
             let operations = Operations(checks: checks, metrics: metrics, logger: logger)
+            let frontSettings = SettingsWatch(
+                settings.configuration.scoped(to: "borderGateway"), logger: Logger(label: Roles.frontDoor))
             return House(
                 settings: settings, roles: roles, hosts: hosts, edge: edge, environments: environments,
-                frontDoor: FrontDoor(
-                    responders: Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.responder) }), elsewhere: network,
-                    operations: operations),
-                databases: databases, rabbitMQ: rabbitMQ, network: network, registry: registry, operations: operations, verifier: verifier,
-                logger: logger,
-                lock: lock)
+                gateway: try Gateway(
+                    frontSettings, responders: Dictionary(uniqueKeysWithValues: hosts.map { ($0.name, $0.responder) }), network: network,
+                    operations: operations, verifier: verifier, logger: Logger(label: Roles.frontDoor)),
+                frontSettings: frontSettings, databases: databases, rabbitMQ: rabbitMQ, network: network, registry: registry,
+                operations: operations, verifier: verifier,
+                certificate: roles.hasFrontDoor ? try settings.certificate(logger: logger) : nil, logger: logger, lock: lock)
         } catch {
             await rabbitMQ?.close()
             try? await network?.close()
@@ -127,6 +132,8 @@ struct House {
             await close()
             throw error
         }
+        let front = ListenAddress(host: settings.host, port: settings.port ?? ListenAddress.usualPort)
+        let listeners = doors.count + (roles.hasFrontDoor ? 1 : 0)
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [.init(service: DatabaseKeeper(databases: databases))]
         services += settings.services.map { .init(service: $0) }
         services += hosts.flatMap(\.services).filter { !($0 is Database) }.map { .init(service: $0) }
@@ -137,10 +144,23 @@ struct House {
                 service: HTTPListener(
                     host: door.address.host, port: door.address.port, largestBody: door.largestBody, takes: door.takes, logger: logger,
                     onReady: { [registry] port in
-                        registry?.enter(ServiceName(door.name), host: door.address.host, port: port, outOf: doors.count)
+                        registry?.enter(ServiceName(door.name), host: door.address.host, port: port, outOf: listeners)
                         onReady(OpenDoor(name: door.name, address: ListenAddress(host: door.address.host, port: port)))
                     },
                     isStopping: { [operations] in operations.isStopping }, respond: door.respond))
+        }
+        if isListening, roles.hasFrontDoor {
+            services.append(.init(service: frontSettings))
+            services.append(
+                .init(
+                    service: FrontListener(
+                        host: front.host, port: front.port, gateway: gateway, certificate: certificate, logger: logger
+                    ) { [registry, isEncrypted = certificate != nil] port in
+                        registry?.enter(ServiceName(Roles.frontDoor), host: front.host, port: port, outOf: listeners)
+                        onReady(
+                            OpenDoor(
+                                name: Roles.frontDoor, address: ListenAddress(host: front.host, port: port), isEncrypted: isEncrypted))
+                    }))
         }
         let notice = settings.stopNotice ?? (roles.isPart ? .seconds(1) : .zero)
         if let registry { services.append(.init(service: registry)) }
@@ -153,7 +173,8 @@ struct House {
             await close()
         } catch {
             await close()
-            throw Failure(listening: error, on: doors.map { "\($0.address)" }.joined(separator: " or ")) ?? error
+            let addresses = (roles.hasFrontDoor ? [front] : []) + doors.map(\.address)
+            throw Failure(listening: error, on: addresses.map { "\($0)" }.joined(separator: " or ")) ?? error
         }
     }
 
@@ -177,6 +198,10 @@ struct OpenDoor: Sendable {
     /// The role that is reached here.
     let name: String
     let address: ListenAddress
+    var isEncrypted = false
+
+    /// Under which a program on the same machine reaches it.
+    var url: String { "\(isEncrypted ? "https" : "http")://\(address.reachable)" }
 }
 
 extension House {
@@ -188,17 +213,11 @@ extension House {
         let respond: @Sendable (IncomingRequest) async -> Reply
     }
 
-    /// The front door, and a door with all its routes, those for services included, for each service that runs without the front door
-    /// or whose setting `listen` names an address. Servers of the edge always have one.
+    /// A door with all its routes, those for services included, for each service that runs without the front door or whose setting
+    /// `listen` names an address. Servers of the edge always have one.
     private func doors() throws -> [Door] {
         var doors: [Door] = []
-        if roles.hasFrontDoor {
-            let address = ListenAddress(host: settings.host, port: settings.port ?? ListenAddress.usualPort)
-            doors.append(
-                Door(name: Roles.frontDoor, address: address, largestBody: HTTPListener.largestPublicBody) { [frontDoor] in
-                    await frontDoor.respond(to: $0)
-                })
-        } else if hosts.count + edge.count > 1, settings.port != nil {
+        if !roles.hasFrontDoor, hosts.count + edge.count > 1, settings.port != nil {
             throw Failure(
                 "One port is not enough for \(hosts.count + edge.count) services.",
                 next: "Leave --port away, or set TICKETFLOW_TICKET_MANAGER_LISTEN and so on, such as 127.0.0.1:8102.")
@@ -256,6 +275,19 @@ extension HouseSettings {
         throw Failure(
             "Services in several processes need a broker between them.",
             next: "Set TICKETFLOW_BROKER_URL, such as amqp://USER:PASSWORD@HOST/VHOST, or run them all in one process.")
+    }
+
+    /// Of the front door, where `borderGateway.tls.certificate` and `borderGateway.tls.key` name PEM files.
+    fileprivate func certificate(logger: Logger) throws -> ServerCertificate? {
+        let said = configuration.scoped(to: "borderGateway.tls")
+        guard let certificate = said.string(forKey: "certificate"), let key = said.string(forKey: "key") else { return nil }
+        do {
+            return try ServerCertificate(certificate: certificate, key: key, logger: logger)
+        } catch {
+            throw Failure(
+                "The certificate in \(certificate) and its key in \(key) cannot be used: \(error).",
+                next: "Both must be PEM files that this user may read, and belong together.")
+        }
     }
 
     fileprivate func environment(of server: ServiceName) -> EdgeEnvironment {

@@ -1,0 +1,51 @@
+import Discovery
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+import ServiceKit
+import Values
+
+/// A request that may be served, and what was found out about it.
+struct Admission: Sendable {
+    let head: HTTPRequestHead
+    /// In its one form.
+    let target: RequestTarget
+    let plan: Plan
+    let client: IPAddress
+    let requestID: String
+    let scheme: String
+    /// Fields of the answer that tell how much more may be asked for.
+    var told: [(String, String)] = []
+
+    /// To WebSocket, where the route lets it through.
+    var wantsUpgrade: Bool { plan.isStream && head.headers.contains(name: "upgrade") }
+
+    /// What a service in this process is given.
+    func incoming(_ body: ByteBuffer, headers: HTTPHeaders) -> IncomingRequest {
+        IncomingRequest(
+            method: .init(rawValue: head.method.rawValue) ?? .get, target: target.text, headers: .init(headers),
+            body: Array(body.readableBytesView))
+    }
+
+    /// The fields that go to a service, wherever it runs.
+    func fields() -> HTTPHeaders {
+        var fields = HeadPolicy.forwarded(head.headers)
+        fields.replaceOrAdd(name: "x-request-id", value: requestID)
+        fields.add(name: "x-forwarded-for", value: client.description)
+        fields.add(name: "x-forwarded-proto", value: scheme)
+        if let host = head.headers.first(name: "host") { fields.add(name: "x-forwarded-host", value: host) }
+        return fields
+    }
+}
+
+extension HTTPFields {
+    /// Names that cannot be are left out.
+    init(_ headers: HTTPHeaders) {
+        self.init()
+        reserveCapacity(headers.count)
+        for (name, value) in headers {
+            guard let name = HTTPField.Name(name) else { continue }
+            append(HTTPField(name: name, value: value))
+        }
+    }
+}

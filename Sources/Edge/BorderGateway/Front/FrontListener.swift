@@ -1,0 +1,205 @@
+package import Logging
+import NIOCore
+import NIOHTTP1
+import NIOHTTP2
+import NIOPosix
+import NIOSSL
+import ServiceLifecycle
+import Synchronization
+
+/// Accepts clients' connections and gives each to the gateway.
+package struct FrontListener: Service {
+    /// How long requests in hand may take after everything was asked to stop.
+    private static let stopTime = TimeAmount.seconds(15)
+
+    /// How often it is looked whether the certificate was replaced.
+    private static let certificateInterval = Duration.seconds(2)
+    /// Of one connection of HTTP/2.
+    private static let mostStreams = 100
+
+    private let host: String
+    private let port: Int
+    private let gateway: Gateway
+    private let certificate: ServerCertificate?
+    private let logger: Logger
+    private let onReady: @Sendable (Int) -> Void
+    private let connections = Connections()
+    private let pools = UpstreamPools(MultiThreadedEventLoopGroup.singleton)
+
+    /// - Parameters:
+    ///   - port: 0 takes a free one.
+    ///   - certificate: for TLS, with HTTP/2 where the client wants it; nil for neither.
+    ///   - onReady: is told the port once connections are accepted.
+    package init(
+        host: String, port: Int, gateway: Gateway, certificate: ServerCertificate? = nil, logger: Logger,
+        onReady: @escaping @Sendable (Int) -> Void = { _ in }
+    ) {
+        self.host = host
+        self.port = port
+        self.gateway = gateway
+        self.certificate = certificate
+        self.logger = logger
+        self.onReady = onReady
+    }
+
+    package func run() async throws {
+        let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .serverChannelOption(.backlog, value: 4_096)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            // A handshake reads by itself.
+            .childChannelOption(.autoRead, value: certificate != nil)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelInitializer { channel in accept(channel) }
+            .bind(host: host, port: port)
+            .get()
+        onReady(channel.localAddress?.port ?? 0)
+        logger.info("the gateway listens", metadata: ["port": "\(channel.localAddress?.port ?? 0)", "tls": "\(certificate != nil)"])
+        try await withGracefulShutdownHandler {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                if let certificate {
+                    group.addTask {
+                        while true {
+                            try await Task.sleep(for: FrontListener.certificateInterval)
+                            certificate.refresh()
+                        }
+                    }
+                }
+                try await channel.closeFuture.get()
+                group.cancelAll()
+            }
+        } onGracefulShutdown: {
+            channel.close(promise: nil)
+        }
+        await connections.end(within: FrontListener.stopTime)
+        try await pools.closeIdle()
+    }
+
+    private func accept(_ channel: any Channel) -> EventLoopFuture<Void> {
+        let peer = channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) } ?? .loopback
+        guard connections.enter(channel, from: peer, atMost: gateway.policy.configuration.connectionsPerAddress) else {
+            return channel.eventLoop.makeFailedFuture(TooManyConnections())
+        }
+        guard let certificate else { return serveHTTP1(channel, peer, scheme: "http") }
+        return channel.eventLoop.makeCompletedFuture {
+            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: certificate.context))
+        }.flatMap {
+            channel.configureHTTP2SecureUpgrade(
+                h2ChannelConfigurator: { channel in serveHTTP2(channel, peer) },
+                http1ChannelConfigurator: { channel in
+                    channel.setOption(.autoRead, value: false).flatMap { serveHTTP1(channel, peer, scheme: "https") }
+                })
+        }
+    }
+
+    private func serveHTTP1(_ channel: any Channel, _ peer: IPAddress, scheme: String) -> EventLoopFuture<Void> {
+        channel.eventLoop.makeCompletedFuture {
+            try channel.pipeline.syncOperations.addHandlers([
+                HTTPResponseEncoder(), RequestParts(),
+                ClientHandler(gateway, pool: pools.pool(of: channel.eventLoop), peer: peer, scheme: scheme, isStream: false),
+            ])
+        }
+    }
+
+    private func serveHTTP2(_ channel: any Channel, _ peer: IPAddress) -> EventLoopFuture<Void> {
+        var settings = NIOHTTP2Handler.ConnectionConfiguration()
+        settings.initialSettings = [
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: FrontListener.mostStreams),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: RequestDecoder.largestHead),
+        ]
+        return channel.configureHTTP2Pipeline(
+            mode: .server, connectionConfiguration: settings, streamConfiguration: .init()
+        ) { stream in
+            stream.setOption(.autoRead, value: false).flatMapThrowing {
+                try stream.pipeline.syncOperations.addHandlers([
+                    HTTP2FramePayloadToHTTP1ServerCodec(),
+                    ClientHandler(gateway, pool: pools.pool(of: stream.eventLoop), peer: peer, scheme: "https", isStream: true),
+                ])
+            }
+        }.map { _ in }
+    }
+
+    private struct TooManyConnections: Error {}
+}
+
+/// The connections that are open, and how many each address has.
+private final class Connections: Sendable {
+    private struct State {
+        var channels: [ObjectIdentifier: any Channel] = [:]
+        var byAddress: [IPAddress: Int] = [:]
+        var whenEmpty: CheckedContinuation<Void, Never>?
+    }
+
+    private let state = Mutex(State())
+
+    func enter(_ channel: any Channel, from address: IPAddress, atMost most: Int) -> Bool {
+        let mayEnter = state.withLock { state in
+            guard state.byAddress[address, default: 0] < most else { return false }
+            state.byAddress[address, default: 0] += 1
+            state.channels[ObjectIdentifier(channel)] = channel
+            return true
+        }
+        if mayEnter { channel.closeFuture.whenComplete { [self] _ in leave(channel, from: address) } }
+        return mayEnter
+    }
+
+    private func leave(_ channel: any Channel, from address: IPAddress) {
+        let waiter = state.withLock { state in
+            state.channels[ObjectIdentifier(channel)] = nil
+            if let count = state.byAddress[address] { state.byAddress[address] = count > 1 ? count - 1 : nil }
+            guard state.channels.isEmpty else { return nil as CheckedContinuation<Void, Never>? }
+            defer { state.whenEmpty = nil }
+            return state.whenEmpty
+        }
+        waiter?.resume()
+    }
+
+    /// Lets those that are idle go at once, and the others after their answer, but no later than in `time`.
+    func end(within time: TimeAmount) async {
+        for channel in state.withLock({ Array($0.channels.values) }) {
+            channel.pipeline.fireUserInboundEventTriggered(ClientHandler.Stop())
+            channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        }
+        let limit = MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: time) { [self] in
+            for channel in state.withLock({ Array($0.channels.values) }) { channel.close(promise: nil) }
+        }
+        await withCheckedContinuation { continuation in
+            let isEmpty = state.withLock { state in
+                guard !state.channels.isEmpty else { return true }
+                state.whenEmpty = continuation
+                return false
+            }
+            if isEmpty { continuation.resume() }
+        }
+        limit.cancel()
+    }
+}
+
+/// The pool of each event loop.
+final class UpstreamPools: Sendable {
+    private let group: any EventLoopGroup
+    private let pools: Mutex<[ObjectIdentifier: NIOLoopBoundBox<UpstreamPool>]>
+
+    init(_ group: any EventLoopGroup) {
+        self.group = group
+        pools = Mutex([:])
+    }
+
+    /// To be called on the loop.
+    func pool(of loop: any EventLoop) -> UpstreamPool {
+        let box = pools.withLock { pools in
+            if let box = pools[ObjectIdentifier(loop)] { return box }
+            let box = NIOLoopBoundBox(UpstreamPool(loop), eventLoop: loop)
+            pools[ObjectIdentifier(loop)] = box
+            return box
+        }
+        return box.value
+    }
+
+    func closeIdle() async throws {
+        for loop in group.makeIterator() {
+            guard let box = pools.withLock({ $0[ObjectIdentifier(loop)] }) else { continue }
+            try await loop.submit { box.value.closeIdle() }.get()
+        }
+    }
+}

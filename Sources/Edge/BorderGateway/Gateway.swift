@@ -1,0 +1,210 @@
+package import Configuration
+import Contracts
+import CoreMetrics
+package import Discovery
+import HTTPTypes
+package import Logging
+import NIOCore
+import NIOHTTP1
+package import ServiceKit
+import Values
+
+/// The one door to everything: decides what may pass, and where it goes. What it decides by may change while it runs, at once and whole.
+package final class Gateway: Sendable {
+    /// What was decided by one state of the settings.
+    final class Policy: Sendable {
+        let configuration: BorderGatewayConfiguration
+        let routes: RoutingTable
+        let addresses: ClientAddress
+
+        init(_ configuration: BorderGatewayConfiguration) {
+            self.configuration = configuration
+            routes = RoutingTable(configuration)
+            addresses = ClientAddress(trusted: configuration.trustedProxies)
+        }
+    }
+
+    /// How many addresses, users and addresses at a route are told apart.
+    private static let owners = 1 << 18
+
+    let network: NetworkTransport?
+    let logger: Logger
+    private let responders: [ServiceName: ServiceResponder]
+    private let operations: Operations
+    private let verifier: IdentityVerifier
+    private let limiter = RateLimiter(capacity: Gateway.owners)
+    private let settings: LiveSettings<Policy>
+
+    /// Throws for settings that cannot be meant.
+    /// - Parameters:
+    ///   - watch: follows the gateway's settings.
+    ///   - responders: of the services that run here.
+    ///   - network: reaches the others.
+    package init(
+        _ watch: SettingsWatch, responders: [ServiceName: ServiceResponder], network: NetworkTransport?,
+        operations: Operations, verifier: IdentityVerifier, logger: Logger
+    ) throws {
+        settings = try watch.follow { Policy(try BorderGatewayConfiguration($0)) }
+        self.responders = responders
+        self.network = network
+        self.operations = operations
+        self.verifier = verifier
+        self.logger = logger
+    }
+
+    var policy: Policy { settings.current }
+    var isStopping: Bool { operations.isStopping }
+
+    /// Reads all settings, and throws for those that it could not start with.
+    package static func readSettings(_ reader: ConfigReader) throws {
+        _ = try BorderGatewayConfiguration(reader.snapshot())
+    }
+
+    // MARK: What may pass
+
+    /// Whether a request is proper, has somewhere to go, and its sender has not sent too many.
+    func admit(_ head: HTTPRequestHead, peer: IPAddress, scheme: String) throws(Refusal) -> Admission {
+        let policy = policy
+        let target = try HeadPolicy.check(head)
+        let client = policy.addresses.find(peer: peer, forwardedFor: head.headers["x-forwarded-for"])
+        let requestID = RequestID.of(head.headers.first(name: "x-request-id"))
+        let plan: Plan
+        switch policy.routes.find(head, target) {
+        case .found(let found, _): plan = found
+        case .methodNotAllowed(let allowed):
+            let methods = Set(allowed.map(\.rawValue)).sorted().joined(separator: ", ")
+            throw Refusal(
+                Problem(
+                    405, "method-not-allowed", "This address does not know the method \(head.method)", detail: "It knows \(methods)."),
+                closes: false, headers: [.allow: methods])
+        case .notFound: throw Refusal(.noSuchRoute, closes: false)
+        }
+        var admission = Admission(
+            head: head, target: target, plan: plan, client: client, requestID: requestID, scheme: scheme)
+        let now = Int64(NIODeadline.now().uptimeNanoseconds)
+        if let limit = policy.configuration.perAddress {
+            try take(RateRule("address", .address, limit), of: client.household, at: now, for: &admission)
+        }
+        for rule in plan.limits where rule.scope != .user {
+            try take(rule, of: client.household, at: now, for: &admission)
+        }
+        return admission
+    }
+
+    /// What a limit counts by.
+    private struct Owner<ID: Hashable>: Hashable {
+        let rule: String
+        let id: ID
+        let route: String
+    }
+
+    private func take(_ rule: RateRule, of id: some Hashable, at now: Int64, for admission: inout Admission) throws(Refusal) {
+        let route = rule.scope == .addressAndRoute ? admission.plan.name : ""
+        switch limiter.take(Owner(rule: rule.name, id: id, route: route), rule.limit, at: now) {
+        case .allowed(let remaining, let reset):
+            guard rule.scope == .addressAndRoute else { return }
+            admission.told = [
+                ("ratelimit-policy", rule.policy), ("ratelimit", "\"\(rule.name)\";r=\(remaining);t=\(reset.roundedUpToSeconds)"),
+            ]
+        case .refused(let retryAfter):
+            Counter(label: "gateway_rate_limited_total", dimensions: [("limit", rule.name)]).increment()
+            let seconds = retryAfter.roundedUpToSeconds
+            throw Refusal(
+                Problem(
+                    429, "too-many-requests", "Too many requests", detail: "Wait \(seconds) s before the next one.",
+                    retryAfter: Int(seconds)),
+                closes: false,
+                headers: [.rateLimitPolicy: rule.policy, .rateLimit: "\"\(rule.name)\";r=0;t=\(seconds)"])
+        }
+    }
+
+    /// Whose the request is, where that need not be asked. Nil where it must be, which `identify` does.
+    func knownIdentity(_ admission: Admission) -> Identity? {
+        guard let authorization = admission.head.headers.first(name: "authorization") else { return .anonymous }
+        return verifier.remembered(authorization)
+    }
+
+    func identify(_ authorization: String?) async throws -> Identity {
+        try await verifier.identity(authorization)
+    }
+
+    /// Whether whoever has signed in may ask this now.
+    func admit(_ identity: Identity, to admission: inout Admission) throws(Refusal) {
+        guard case .user(let user) = identity, let limit = policy.configuration.perUser else { return }
+        try take(
+            RateRule("user", .user, limit), of: user.id, at: Int64(NIODeadline.now().uptimeNanoseconds), for: &admission)
+    }
+
+    // MARK: Who answers
+
+    /// Nil where the answer is another process's.
+    func responder(for plan: Plan) -> (@Sendable (IncomingRequest) async -> Reply)? {
+        switch plan.destination {
+        case .service(let service):
+            guard let responder = responders[service] else { return nil }
+            return { await responder.respond(to: $0) }
+        case .addresses: return nil
+        case .operations(let route):
+            let operations = operations
+            return { request in
+                await Gateway.own(request) { try await operations.answer(route) ?? .problem(.noSuchRoute, requestID: "") }
+            }
+        case .document:
+            return { request in
+                await Gateway.own(request) { .bytes(try OpenAPI.merged.get().json, type: "application/json") }
+            }
+        }
+    }
+
+    /// Whose instances a request goes to; nil where nothing says where they are.
+    func peer(for plan: Plan) -> NetworkTransport.Peer? {
+        switch plan.destination {
+        case .service(let service): network?.peer(service)
+        case .addresses(let peer): peer
+        case .operations, .document: nil
+        }
+    }
+
+    private static func own(_ request: IncomingRequest, _ answer: () async throws -> Reply) async -> Reply {
+        var reply: Reply
+        do {
+            reply = try await answer()
+        } catch {
+            reply = .problem(
+                Problem(500, "internal", "Something went wrong here", detail: "It is written in the log."), requestID: RequestID.of(request)
+            )
+        }
+        if request.method == .head {
+            reply.headers[.contentLength] = "\(reply.body.count)"
+            reply.body = []
+        }
+        return reply
+    }
+
+    /// The public API for a caller in this process, without a connection.
+    package func respond(to request: IncomingRequest) async -> Reply {
+        guard case .found(let plan, _) = policy.routes.find(request.method, request.target.prefix { $0 != "?" }),
+            let respond = responder(for: plan)
+        else { return .problem(.noSuchRoute, requestID: RequestID.of(request)) }
+        return await respond(request)
+    }
+}
+
+extension Problem {
+    static let noSuchRoute = Problem(
+        404, "no-such-route", "There is nothing at this address", detail: "See /api/openapi.json for what there is.")
+}
+
+extension RateRule {
+    /// As the field `RateLimit-Policy` says it.
+    fileprivate var policy: String { "\"\(name)\";q=\(limit.requests);w=\(limit.per.roundedUpToSeconds)" }
+}
+
+extension TimeSpan {
+    var roundedUpToSeconds: Int64 { max(1, (microseconds + 999_999) / 1_000_000) }
+}
+
+extension HTTPField.Name {
+    static let rateLimit = HTTPField.Name("RateLimit")!
+    static let rateLimitPolicy = HTTPField.Name("RateLimit-Policy")!
+}

@@ -1,0 +1,142 @@
+import Discovery
+package import NIOHTTP1
+
+/// What a head must be, and what of it is handed on. Names of fields are in lower case, as both decoders give them.
+package enum HeadPolicy {
+    /// Only between two neighbours (RFC 9110, section 7.6.1), or said anew by each. In lower case.
+    static let ofOneConnection: Set<String> = [
+        "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
+        "upgrade", "expect", "http2-settings",
+    ]
+    /// What only those inside may say: who somebody is, how much time is left, where a request came from. In lower case.
+    private static let identity: Set<String> = [
+        "x-time-left", "x-user", "x-user-id", "x-user-email", "x-username", "x-remote-user", "remote-user", "x-forwarded-user",
+        "x-forwarded-email", "x-forwarded-groups", "x-forwarded-preferred-username", "x-auth-request-user", "x-auth-request-email",
+        "x-auth-request-groups", "x-auth-user", "x-authenticated-user", "x-authenticated-userid", "x-identity", "x-roles", "x-role",
+        "x-scopes", "x-scope", "x-organizer-id", "x-tenant-id", "x-internal", "x-internal-token", "x-service-token", "x-service",
+        "x-admin", "x-consumer-id", "x-consumer-username", "x-credential-identifier", "x-client-cert", "x-client-verify",
+        "x-ssl-client-cert", "x-ssl-client-verify", "x-original-url", "x-original-uri", "x-rewrite-url", "x-original-host",
+        "x-http-method-override", "x-http-method", "x-method-override",
+    ]
+    /// Where a request came from, as the gateway itself says it.
+    private static let origin: Set<String> = [
+        "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-server",
+        "x-forwarded-prefix", "x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "x-cluster-client-ip", "x-originating-ip",
+    ]
+    /// Two of them would leave it to each reader which one counts.
+    private static let single: Set<String> = [
+        "host", "content-length", "content-type", "authorization", "idempotency-key", "if-match", "x-request-id", "traceparent",
+    ]
+
+    /// Refuses what is no proper request of this API.
+    /// - Returns: the target in its one form.
+    package static func check(_ head: HTTPRequestHead) throws(Refusal) -> RequestTarget {
+        guard head.method != .CONNECT else { throw .malformed("This is no proxy.") }
+        var seen: Set<String> = []
+        var host: String?
+        for (name, value) in head.headers {
+            if name.utf8.contains(where: { $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") }) {
+                // To some readers it is the name with hyphens.
+                let plain = String(name.map { $0 == "_" || $0 == "." ? "-" : $0 })
+                guard !identity.contains(plain), !origin.contains(plain), !single.contains(plain), !ofOneConnection.contains(plain) else {
+                    throw .malformed("The field \(name) looks like another.")
+                }
+            }
+            if single.contains(name), !seen.insert(name).inserted { throw .malformed("There are two \(name) fields.") }
+            switch name {
+            case "host": host = value
+            case "upgrade" where value.lowercased() != "websocket": throw .malformed("There is nothing to upgrade to but websocket.")
+            case "expect" where value.lowercased() != "100-continue":
+                throw Refusal(
+                    .init(417, "expectation-failed", "This expectation cannot be met", detail: "Only 100-continue is."), closes: true)
+            default: break
+            }
+        }
+        if head.version.major == 1, head.version.minor == 1, host == nil { throw .malformed("There is no Host field.") }
+        if let host, !Authority.isValid(host) { throw .malformed("The Host field is malformed.") }
+        guard head.uri != "*" else {
+            throw .malformed(head.method == .OPTIONS ? "Options of the whole server are not told." : "The address is malformed.")
+        }
+        let target = try RequestTarget(head.uri)
+        if let authority = target.authority {
+            guard Authority.isValid(authority), host.map({ $0.lowercased() == authority.lowercased() }) ?? true else {
+                throw .malformed("The address and the Host field disagree.")
+            }
+        }
+        return target
+    }
+
+    /// The fields that go to a service: without those of one connection, those that are named by `Connection`, and those that only the
+    /// inside may say.
+    package static func forwarded(_ fields: HTTPHeaders) -> HTTPHeaders {
+        let named = named(by: fields)
+        var result = HTTPHeaders()
+        result.reserveCapacity(fields.count + 4)
+        for (name, value) in fields {
+            guard !ofOneConnection.contains(name), !identity.contains(name), !origin.contains(name), !named.contains(name),
+                name != "host", name != "content-length"
+            else { continue }
+            result.add(name: name, value: value)
+        }
+        return result
+    }
+
+    /// The fields of an answer that go to the client.
+    package static func returned(_ fields: HTTPHeaders) -> HTTPHeaders {
+        let named = named(by: fields)
+        var result = HTTPHeaders()
+        result.reserveCapacity(fields.count + 2)
+        for (name, value) in fields {
+            let lower = name.lowercased()
+            if !ofOneConnection.contains(lower), !named.contains(lower) { result.add(name: name, value: value) }
+        }
+        return result
+    }
+
+    /// What cannot be taken away by naming it: a client could remove what the way depends on.
+    private static let unremovable: Set<String> = ["host", "content-length", "authorization", "idempotency-key", "content-type"]
+
+    private static func named(by fields: HTTPHeaders) -> Set<String> {
+        var named: Set<String> = []
+        for value in fields["connection"] {
+            for name in value.split(separator: ",") { named.insert(name.trimmingBlanks().lowercased()) }
+        }
+        return named.subtracting(unremovable)
+    }
+}
+
+extension Substring {
+    func trimmingBlanks() -> Substring {
+        var text = self
+        while let first = text.utf8.first, first == 0x20 || first == 0x09 { text = text.dropFirst() }
+        while let last = text.utf8.last, last == 0x20 || last == 0x09 { text = text.dropLast() }
+        return text
+    }
+}
+
+/// `example.org`, `example.org:8080`, `10.0.0.7:80`, `[::1]:8080`.
+enum Authority {
+    static func isValid(_ text: String) -> Bool {
+        var host = text.utf8[...]
+        if host.first == UInt8(ascii: "[") {
+            guard let end = host.firstIndex(of: UInt8(ascii: "]")) else { return false }
+            let inner = host[host.index(after: host.startIndex)..<end]
+            guard !inner.isEmpty, inner.allSatisfy({ $0.hexValue != nil || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".") }) else {
+                return false
+            }
+            host = host[host.index(after: end)...]
+            return host.isEmpty || isPort(host)
+        }
+        if let colon = host.firstIndex(of: UInt8(ascii: ":")) {
+            guard isPort(host[colon...]) else { return false }
+            host = host[..<colon]
+        }
+        return (1...253).contains(host.count) && host.allSatisfy { $0.isUnreserved && $0 != UInt8(ascii: "~") }
+    }
+
+    private static func isPort(_ text: Substring.UTF8View) -> Bool {
+        let digits = text.dropFirst()
+        return text.first == UInt8(ascii: ":") && (1...5).contains(digits.count) && digits.allSatisfy { (48...57).contains($0) }
+            && (Int(Substring(digits)) ?? 0) <= 65_535
+    }
+}

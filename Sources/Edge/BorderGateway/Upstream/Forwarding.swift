@@ -1,0 +1,199 @@
+import CoreMetrics
+import Discovery
+import NIOCore
+import NIOHTTP1
+import ServiceKit
+
+/// Who gets an answer as it comes. Always called on the request's loop.
+protocol AnswerTarget: AnyObject {
+    func begin(_ head: HTTPResponseHead)
+    func write(_ body: ByteBuffer)
+    func flush()
+    /// The answer is whole.
+    func end()
+    /// Both ends speak another protocol from now on.
+    func upgrade(_ head: HTTPResponseHead, to connection: UpstreamConnection)
+    /// Nothing of the answer was sent yet.
+    func refuse(_ refusal: Refusal)
+    /// The rest of an answer will never come.
+    func abort()
+    var canTakeMore: Bool { get }
+    /// More of a body that is a stream can be sent.
+    func wantMoreOfBody()
+}
+
+/// One request on its way to an instance, and its answer on the way back; once more on another instance where that can do no harm.
+final class Forwarding: UpstreamListener {
+    private static let mostAttempts = 3
+
+    private let head: HTTPRequestHead
+    /// Whole; nil where it is a stream.
+    private let body: ByteBuffer?
+    private let isRepeatable: Bool
+    private let peer: NetworkTransport.Peer
+    private let pool: UpstreamPool
+    private weak var target: (any AnswerTarget)?
+
+    private var tried: Set<Instance> = []
+    private var current: Instance?
+    private var connection: UpstreamConnection?
+    private var status = 0
+    private var isOver = false
+    /// Whether the stream of the request has ended.
+    private var isRequestWhole: Bool
+
+    /// - Parameters:
+    ///   - head: as the instance shall get it.
+    ///   - isRepeatable: whether it may arrive twice.
+    init(
+        _ head: HTTPRequestHead, body: ByteBuffer?, isRepeatable: Bool, to peer: NetworkTransport.Peer, over pool: UpstreamPool,
+        answering target: any AnswerTarget
+    ) {
+        self.head = head
+        self.body = body
+        self.isRepeatable = isRepeatable && body != nil
+        self.peer = peer
+        self.pool = pool
+        self.target = target
+        isRequestWhole = body != nil
+    }
+
+    func start() {
+        peer.budget.requestIsSent()
+        attempt()
+    }
+
+    private func attempt() {
+        guard let instance = peer.balancer.choose(after: tried) else {
+            return fail(.unavailable("The service does not run anywhere.", retryAfter: 5))
+        }
+        tried.insert(instance)
+        current = instance
+        pool.connection(to: instance) { [self] result in
+            switch result {
+            case .success(let connection) where isOver: pool.keep(connection)
+            case .success(let connection):
+                self.connection = connection
+                connection.begin(head(for: instance), for: self)
+                if let body { connection.endRequest(body) } else { target?.wantMoreOfBody() }
+                connection.read()
+            case .failure(let error):
+                guard !isOver else { return }
+                settle(error is UpstreamBusy ? .notAsked : .unreachable)
+                if takesAnother { return attempt() }
+                fail(.unavailable("The service does not answer at the moment."))
+            }
+        }
+    }
+
+    private func head(for instance: Instance) -> HTTPRequestHead {
+        var head = head
+        head.headers.add(name: "host", value: String(instance.address.dropFirst("http://".count)))
+        return head
+    }
+
+    private func settle(_ outcome: Balancer.Outcome) {
+        guard let instance = current else { return }
+        current = nil
+        peer.balancer.ended(instance, outcome)
+    }
+
+    /// Takes one more attempt out of the budget.
+    private var takesAnother: Bool {
+        guard tried.count < min(peer.balancer.count, Forwarding.mostAttempts), peer.budget.take() else { return false }
+        peer.retries.increment()
+        return true
+    }
+
+    private func fail(_ problem: Problem) {
+        isOver = true
+        target?.refuse(Refusal(problem, closes: !isRequestWhole))
+    }
+
+    // MARK: A body that is a stream
+
+    var canSend: Bool { connection?.isWritable ?? false }
+
+    func send(_ body: ByteBuffer) {
+        connection?.send(body)
+    }
+
+    func endRequest() {
+        isRequestWhole = true
+        connection?.endRequest()
+    }
+
+    func canTakeMore() {
+        if !isRequestWhole { target?.wantMoreOfBody() }
+    }
+
+    // MARK: The answer
+
+    func answerBegan(_ head: HTTPResponseHead) {
+        status = Int(head.status.code)
+        if (502...504).contains(status), isRepeatable, takesAnother {
+            settle(.failed)
+            status = 0
+            connection?.close()
+            connection = nil
+            return attempt()
+        }
+        if status == 101 {
+            settle(.answered)
+            isOver = true
+            guard let connection else { return }
+            self.connection = nil
+            target?.upgrade(head, to: connection)
+            return
+        }
+        target?.begin(head)
+    }
+
+    func answerHas(_ body: ByteBuffer) {
+        target?.write(body)
+    }
+
+    func answerPauses() {
+        target?.flush()
+        goOn()
+    }
+
+    /// The client has room again.
+    func goOn() {
+        if target?.canTakeMore ?? false { connection?.read() }
+    }
+
+    func answerEnded() {
+        settle(status < 500 ? .answered : .failed)
+        isOver = true
+        if let connection {
+            if isRequestWhole { pool.keep(connection) } else { connection.close() }
+        }
+        connection = nil
+        target?.end()
+    }
+
+    func answerBroke(_ error: any Error) {
+        settle(.failed)
+        connection = nil
+        if status == 0 {
+            if isRepeatable, takesAnother { return attempt() }
+            return fail(Problem(502, "bad-gateway", "The service has not answered", detail: "Try again in a moment.", retryAfter: 1))
+        }
+        isOver = true
+        target?.abort()
+    }
+
+    /// Nobody waits for it any more.
+    /// - Parameter isLate: the instance had all the time that there was.
+    func cancel(isLate: Bool) {
+        guard !isOver else { return }
+        isOver = true
+        settle(isLate ? .failed : .notAsked)
+        connection?.close()
+        connection = nil
+    }
+
+    /// Whether something of an answer has come.
+    var hasAnswer: Bool { status != 0 }
+}

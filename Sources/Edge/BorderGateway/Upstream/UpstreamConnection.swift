@@ -1,0 +1,149 @@
+import Discovery
+import NIOCore
+import NIOHTTP1
+
+/// What is told of an answer as it comes. Always called on the connection's loop.
+protocol UpstreamListener: AnyObject {
+    func answerBegan(_ head: HTTPResponseHead)
+    func answerHas(_ body: ByteBuffer)
+    /// Nothing more can be read at once: a good moment to send on what has come.
+    func answerPauses()
+    func answerEnded()
+    /// The connection is lost, and the answer not whole.
+    func answerBroke(_ error: any Error)
+    /// More of the request can be sent.
+    func canTakeMore()
+}
+
+/// One connection to an instance, with one request at a time.
+final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPClientResponsePart
+    typealias OutboundOut = HTTPClientRequestPart
+
+    struct Lost: Error {}
+
+    let instance: Instance
+    private(set) var idleSince = NIODeadline.now()
+    /// Whether another request may follow.
+    private(set) var isUsable = true
+    private var context: ChannelHandlerContext?
+    private weak var listener: (any UpstreamListener)?
+    private var isRequestSent = false
+    private var isAnswerWhole = false
+
+    init(_ instance: Instance) {
+        self.instance = instance
+    }
+
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    func begin(_ head: HTTPRequestHead, for listener: any UpstreamListener) {
+        self.listener = listener
+        isRequestSent = false
+        isAnswerWhole = false
+        context?.write(wrapOutboundOut(.head(head)), promise: nil)
+    }
+
+    func send(_ body: ByteBuffer) {
+        context?.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+    }
+
+    func endRequest(_ body: ByteBuffer? = nil) {
+        if let body, body.readableBytes > 0 { context?.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
+        context?.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        isRequestSent = true
+    }
+
+    /// Asks for more of the answer.
+    func read() {
+        context?.read()
+    }
+
+    /// Nobody waits for it any more, until the next request.
+    func rest() {
+        listener = nil
+        idleSince = .now()
+        // So that it is noticed when the other end closes.
+        context?.read()
+    }
+
+    /// Gives up the connection after `101 Switching Protocols`: from now on it carries bytes to and from the tunnel.
+    func become(_ tunnel: Tunnel) {
+        guard let context else { return }
+        listener = nil
+        isAnswerWhole = true
+        let pipeline = context.pipeline.syncOperations
+        do {
+            try pipeline.addHandler(tunnel)
+            // This one first: what the decoder has left goes to the next.
+            for handler in [
+                context, try pipeline.context(handlerType: HTTPRequestEncoder.self),
+                try pipeline.context(handlerType: ByteToMessageHandler<HTTPResponseDecoder>.self),
+            ] {
+                pipeline.removeHandler(context: handler, promise: nil)
+            }
+        } catch {
+            context.close(promise: nil)
+        }
+    }
+
+    func close() {
+        isUsable = false
+        listener = nil
+        context?.close(promise: nil)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard let listener else {
+            // An answer that nobody has asked for.
+            isUsable = false
+            return context.close(promise: nil)
+        }
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            if !head.isKeepAlive { isUsable = false }
+            listener.answerBegan(head)
+        case .body(let body): listener.answerHas(body)
+        case .end:
+            isAnswerWhole = true
+            // What answers before it was asked completely would take the rest for the next request.
+            if !isRequestSent { isUsable = false }
+            self.listener = nil
+            listener.answerEnded()
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        listener?.answerPauses()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { listener?.canTakeMore() }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        isUsable = false
+        fail(Lost())
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        isUsable = false
+        fail(error)
+        context.close(promise: nil)
+    }
+
+    private func fail(_ error: any Error) {
+        guard !isAnswerWhole else { return }
+        let listener = listener
+        self.listener = nil
+        listener?.answerBroke(error)
+    }
+}

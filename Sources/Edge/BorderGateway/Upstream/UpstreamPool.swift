@@ -1,0 +1,86 @@
+import Discovery
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+/// Connections to instances, kept open on one event loop: a request and its answer never change threads. Only to be used on that loop.
+final class UpstreamPool {
+    /// Of one instance on one loop. More wait for nothing: they are told that it is busy.
+    private static let mostConnections = 2_048
+    private static let connectLimit = TimeAmount.seconds(1)
+    private static let idleLimit = TimeAmount.seconds(30)
+
+    private struct Place {
+        var idle: [UpstreamConnection] = []
+        var open = 0
+    }
+
+    private let loop: any EventLoop
+    private var places: [Instance: Place] = [:]
+
+    init(_ loop: any EventLoop) {
+        self.loop = loop
+    }
+
+    /// - Parameter done: is called on the loop, perhaps at once.
+    func connection(to instance: Instance, _ done: @escaping (Result<UpstreamConnection, any Error>) -> Void) {
+        let now = NIODeadline.now()
+        while let known = places[instance]?.idle.popLast() {
+            if known.isUsable, known.idleSince + UpstreamPool.idleLimit > now { return done(.success(known)) }
+            known.close()
+        }
+        guard places[instance, default: Place()].open < UpstreamPool.mostConnections else { return done(.failure(UpstreamBusy())) }
+        places[instance, default: Place()].open += 1
+        let connection = UpstreamConnection(instance)
+        let bound = NIOLoopBound(connection, eventLoop: loop)
+        let whenDone = NIOLoopBound(done, eventLoop: loop)
+        let pool = NIOLoopBound(self, eventLoop: loop)
+        ClientBootstrap(group: loop)
+            .connectTimeout(UpstreamPool.connectLimit)
+            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelOption(.autoRead, value: false)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandlers([
+                        HTTPRequestEncoder(), ByteToMessageHandler(HTTPResponseDecoder(leftOverBytesStrategy: .forwardBytes)), bound.value,
+                    ])
+                }
+            }
+            .connect(host: instance.host, port: instance.port)
+            .whenComplete { result in
+                switch result {
+                case .success(let channel):
+                    channel.closeFuture.whenComplete { _ in pool.value.places[instance]?.open -= 1 }
+                    whenDone.value(.success(bound.value))
+                case .failure(let error):
+                    pool.value.places[instance]?.open -= 1
+                    whenDone.value(.failure(error))
+                }
+            }
+    }
+
+    /// Takes back a connection whose answer has ended.
+    func keep(_ connection: UpstreamConnection) {
+        guard connection.isUsable else {
+            connection.close()
+            // An instance that closes one is about to stop, and will close the others: perhaps just when a request is on its way there.
+            return closeIdle(of: connection.instance)
+        }
+        connection.rest()
+        places[connection.instance, default: Place()].idle.append(connection)
+    }
+
+    /// Closes what is not in use.
+    func closeIdle() {
+        for instance in places.keys { closeIdle(of: instance) }
+    }
+
+    private func closeIdle(of instance: Instance) {
+        let idle = places[instance]?.idle ?? []
+        places[instance]?.idle = []
+        for connection in idle { connection.close() }
+    }
+}
+
+/// An instance has as many requests in hand as it may have.
+struct UpstreamBusy: Error {}
