@@ -5,11 +5,13 @@ DATA ?= ./data
 # Of Debian and Ubuntu: the C libraries that are linked and what the tour uses, and the programs that tests run.
 PACKAGES := libargon2-dev libcurl4-openssl-dev libpq-dev libqrencode-dev librabbitmq-dev zlib1g-dev libsqlite3-dev pkg-config curl jq
 TEST_PACKAGES := postgresql pgbouncer rabbitmq-server openssl zbar-tools python3-venv file
+# And what benchmarks are held against.
+BENCH_PACKAGES := nginx-light
 # The system tests that run in both shapes.
 SCENARIOS := Stock|Payment|Door|Coupon|RepeatedRequest|WrongSide|Message|Mail
 FOLDERS := Sources Tests $(wildcard Benchmarks) Package.swift
 
-.PHONY: help deps testdeps build run test lint check bench soak clean
+.PHONY: help deps testdeps benchdeps build run test lint check bench soak clean
 
 help: ## lists what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +26,9 @@ deps: ## installs the Debian packages that are missing; says nothing if none is
 		echo "installing$$missing"; \
 		$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
+
+benchdeps: testdeps ## the same with what benchmarks are held against
+	@$(MAKE) --no-print-directory deps EXTRA="$(BENCH_PACKAGES)"
 
 testdeps: ## the same with the servers and programs that tests run
 	@$(MAKE) --no-print-directory deps EXTRA="$(TEST_PACKAGES)"
@@ -55,7 +60,7 @@ check: lint testdeps .venv/installed ## all that a pull request must pass
 	TICKETFLOW_TEST_ENGINE=postgres $(SWIFT) test --skip-build --filter ServiceTests
 	TICKETFLOW_TEST_SHAPE=distributed $(SWIFT) test --skip-build --filter 'SystemTests.*($(SCENARIOS))'
 
-bench: build testdeps ## measures against yardsticks in the same run; ONLY=name for one
+bench: build benchdeps ## measures against yardsticks in the same run; ONLY=name for one
 	$(SWIFT) run -c release --package-path Benchmarks ticketflow-bench --binary "$(CURDIR)/.build/release/ticketflow" \
 		$(if $(ONLY),--only $(ONLY))
 

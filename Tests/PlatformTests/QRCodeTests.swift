@@ -1,6 +1,7 @@
 import Foundation
 import FoundationXML
 import Graphics
+import TestServers
 import Testing
 
 @Suite struct QRCodeTests {
@@ -15,7 +16,7 @@ import Testing
         let output = Pipe()
         reader.standardOutput = output
         reader.standardError = FileHandle.nullDevice
-        try reader.run()
+        try reader.start()
         let text = try output.fileHandleForReading.readToEnd() ?? Data()
         reader.waitUntilExit()
         return String(decoding: text, as: UTF8.self).trimmingCharacters(in: .newlines)

@@ -83,7 +83,7 @@ actor SMTPServer {
         process.standardInput = input
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try process.start()
         // Its standard input ends, and so does it.
         defer { try? input.fileHandleForWriting.close() }
         let server = SMTPServer(directory: directory, output: output.fileHandleForReading)

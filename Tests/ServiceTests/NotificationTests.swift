@@ -7,6 +7,7 @@ import Messaging
 import ServiceKit
 import Storage
 import Synchronization
+import TestServers
 import Testing
 import Values
 
@@ -473,7 +474,7 @@ private struct Eml: Decodable {
         process.arguments = ["python3", "-c", Eml.script, file.path]
         let output = Pipe()
         process.standardOutput = output
-        try process.run()
+        try process.start()
         let data = output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         self = try JSONDecoder().decode(Eml.self, from: data)
@@ -490,7 +491,7 @@ private func withMailServer<Result>(_ mode: String, _ body: (Int) async throws -
     process.standardInput = input
     process.standardOutput = output
     process.standardError = FileHandle.nullDevice
-    try process.run()
+    try process.start()
     // Its standard input ends, and so does it.
     defer { try? input.fileHandleForWriting.close() }
     var line = Data()

@@ -17,7 +17,7 @@ package enum Certificate {
             "-addext", "subjectAltName=\(names)",
         ]
         openssl.standardError = FileHandle.nullDevice
-        try openssl.run()
+        try openssl.start()
         openssl.waitUntilExit()
         guard openssl.terminationStatus == 0 else { throw Failure() }
     }

@@ -41,7 +41,7 @@ package struct GitRepository: Sendable {
             let output = try FileHandle(forWritingTo: URL(filePath: file))
             process.standardOutput = output
             process.standardError = output
-            try process.run()
+            try process.start()
             process.waitUntilExit()
             try output.close()
             let text = String(decoding: FileManager.default.contents(atPath: file) ?? Data(), as: UTF8.self)

@@ -84,7 +84,7 @@ package final class RabbitMQServer: Sendable {
         keeper.standardInput = input
         keeper.standardOutput = output
         keeper.standardError = FileHandle.nullDevice
-        try keeper.run()
+        try keeper.start()
         try await start()
     }
 
@@ -182,7 +182,7 @@ package final class RabbitMQServer: Sendable {
         process.environment = environment
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try process.start()
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
                 process.waitUntilExit()

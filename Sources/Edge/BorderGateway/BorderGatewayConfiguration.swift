@@ -29,6 +29,9 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
     /// How long a connection is kept open between two requests: `idleSeconds`, 75 by default.
     package var idleTime: TimeSpan
 
+    /// Whether each request is logged, without its query: `accessLog`, false by default.
+    package var hasAccessLog: Bool
+
     package init(_ settings: ConfigSnapshotReader) throws {
         trustedProxies = try (settings.stringArray(forKey: "trustedProxies") ?? []).map { text in
             guard let network = Network(text) else {
@@ -42,6 +45,7 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
         coupons = try BorderGatewayConfiguration.limit(settings, "limits.coupons", "60/min burst 20")
         routes = try settings.string(forKey: "routes").map { try RouteRule.list($0) } ?? []
         connectionsPerAddress = try BorderGatewayConfiguration.number(settings, "connectionsPerAddress", 2_000, 1...1_000_000)
+        hasAccessLog = settings.bool(forKey: "accessLog", default: false)
         headTime = .seconds(Int64(try BorderGatewayConfiguration.number(settings, "headSeconds", 10, 1...600)))
         bodyTime = .seconds(Int64(try BorderGatewayConfiguration.number(settings, "bodySeconds", 30, 1...3_600)))
         idleTime = .seconds(Int64(try BorderGatewayConfiguration.number(settings, "idleSeconds", 75, 1...3_600)))

@@ -38,6 +38,11 @@ final class Program {
                 "TICKETFLOW_AUTHENTICATION_LISTEN": "127.0.0.1:\(ports[2])",
                 "TICKETFLOW_PAYMENT_PROCESSING_SANDBOX_ENABLED": "true",
                 "TICKETFLOW_BENCHMARK_ROUTES": "true",
+                // All clients of a benchmark have one address.
+                "TICKETFLOW_BORDER_GATEWAY_LIMITS_ADDRESS": "off",
+                "TICKETFLOW_BORDER_GATEWAY_LIMITS_USER": "off",
+                "TICKETFLOW_BORDER_GATEWAY_LIMITS_SIGN_IN": "off",
+                "TICKETFLOW_BORDER_GATEWAY_LIMITS_COUPONS": "off",
             ].merging(settings) { $1 },
             output: Program.output(of: folder))
     }

@@ -33,6 +33,8 @@ struct Admission: Sendable {
         fields.replaceOrAdd(name: "x-request-id", value: requestID)
         fields.add(name: "x-forwarded-for", value: client.description)
         fields.add(name: "x-forwarded-proto", value: scheme)
+        // A trace begins here where none has begun before.
+        if !fields.contains(name: "traceparent") { fields.add(name: "traceparent", value: Trace.begin()) }
         if let host = head.headers.first(name: "host") { fields.add(name: "x-forwarded-host", value: host) }
         return fields
     }

@@ -1,5 +1,6 @@
 import Discovery
 import HTTPTypes
+import Logging
 import NIOCore
 import NIOHTTP1
 import ServiceKit
@@ -48,6 +49,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var hasBegunAnswer = false
     /// Tells answers that come late from those of the request in hand.
     private var number: UInt64 = 0
+    private var startedAt = NIODeadline.now()
+    private var status = 0
     private var isInputClosed = false
     private var isHeadBegun = false
 
@@ -125,6 +128,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     private func take(_ head: HTTPRequestHead) {
         number &+= 1
         self.head = head
+        startedAt = .now()
         isHeadBegun = false
         isRequestWhole = false
         hasBegunAnswer = false
@@ -256,6 +260,7 @@ extension ClientHandler: AnswerTarget {
     func begin(_ head: HTTPResponseHead) {
         guard let context, let request = self.head else { return }
         hasBegunAnswer = true
+        status = Int(head.status.code)
         var answer = HTTPResponseHead(version: .http1_1, status: head.status, headers: HeadPolicy.returned(head.headers))
         if let admission {
             answer.headers.replaceOrAdd(name: "x-request-id", value: admission.requestID)
@@ -332,6 +337,7 @@ extension ClientHandler: AnswerTarget {
             context.flush()
             sent.succeed()
         }
+        count()
         admission = nil
         if staysOpen, !isStream {
             phase = .idle
@@ -348,6 +354,20 @@ extension ClientHandler: AnswerTarget {
         } else {
             drain(context)
         }
+    }
+
+    /// Once for each request that was answered.
+    private func count() {
+        let time = NIODeadline.now() - startedAt
+        (admission?.plan.meters ?? .none).count(status, nanoseconds: time.nanoseconds)
+        guard gateway.policy.configuration.hasAccessLog, let head else { return }
+        gateway.logger.info(
+            "request",
+            metadata: [
+                "client": "\(admission?.client ?? peer)", "method": "\(head.method)", "path": "\(admission?.target.path ?? "")",
+                "status": "\(status)", "milliseconds": "\(Double(time.nanoseconds / 1_000) / 1_000)",
+                "route": "\(admission?.plan.name ?? "")", "requestId": "\(admission?.requestID ?? "")",
+            ])
     }
 
     func refuse(_ refusal: Refusal) {

@@ -27,6 +27,7 @@ package struct Plan: Sendable {
     package var limits: [RateRule]
     /// What an operator's route changes on the way.
     package var rule: RouteRule?
+    let meters: RouteMeters
 
     package init(
         name: String, destination: Destination, isRepeatable: Bool, bodyLimit: Int = 64 * 1024, time: TimeSpan = .seconds(12),
@@ -39,6 +40,7 @@ package struct Plan: Sendable {
         self.time = time
         self.isStream = isStream
         self.limits = limits
+        meters = RouteMeters(name)
     }
 }
 
