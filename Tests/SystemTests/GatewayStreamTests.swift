@@ -30,6 +30,7 @@ extension WholeSystem {
                 [{"name": "echo", "path": "/echo", "to": [\(to)], "streams": true},
                  {"name": "streams", "path": "/streams/**", "to": [\(to)], "rewrite": {"path": "/x", "set": {"x-set": "1"}, "remove": ["x-removed"]},
                   "bodyLimit": 2000000000, "seconds": 5, "streams": true},
+                 {"name": "limited", "path": "/limited/**", "to": [\(to)], "bodyLimit": 1000, "seconds": 5, "streams": true},
                  {"name": "whole", "path": "/whole/**", "to": [\(to)], "seconds": 2}]
                 """
             try await withProgram(settings.merging(["TICKETFLOW_BORDER_GATEWAY_ROUTES": routes]) { $1 }) { program in
@@ -82,6 +83,7 @@ extension WholeSystem {
                         "-c",
                         "curl -sSN '\(program.address)/streams/events?count=10' | while read -r a b c; do [ -z \"$c\" ] || echo \"$c $(date +%s.%N)\"; done",
                     ])
+                #expect(run.output.split(separator: "\n").count == 10)
                 for line in run.output.split(separator: "\n") {
                     let times = line.split(separator: " ").compactMap { Double($0) }
                     #expect(times.count == 2 && times[1] - times[0] < 0.5, "\(line)")
@@ -104,6 +106,39 @@ extension WholeSystem {
                     "GET /api/v1/events HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", port: program.port,
                     silence: .seconds(1))
                 #expect(answer.text.hasPrefix("HTTP/1.1 200 "))
+            }
+        }
+
+        @Test
+        func `a stream knows its limit, old clients, and clients that send all they have to say`() async throws {
+            try await withUpstream { program, _, _ in
+                // Ten thousand chunks of one byte in one piece.
+                let chunks = String(repeating: "1\r\n{\r\n", count: 10_000)
+                let chunked = "Host: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+                let small = try await RawConnection.exchange(
+                    "POST /api/v1/auth/login HTTP/1.1\r\n\(chunked)\(chunks)0\r\n\r\n", port: program.port, silence: .seconds(2))
+                #expect(small.text.hasPrefix("HTTP/1.1 400 "), "\(small.text)")
+                let refused = try await RawConnection.exchange(
+                    "POST /api/v1/nothing HTTP/1.1\r\n\(chunked)\(chunks)0\r\n\r\n", port: program.port, silence: .seconds(4))
+                #expect(refused.text.hasPrefix("HTTP/1.1 404 ") && refused.isClosed, "\(refused.text)")
+                let many = String(repeating: "GET /api/v1/nothing HTTP/1.1\r\nHost: a\r\n\r\n", count: 300)
+                let answers = try await RawConnection.exchange(many, port: program.port, silence: .seconds(2))
+                #expect(answers.text.components(separatedBy: "HTTP/1.1 404 ").count == 301)
+                // Over its limit without having said how long it is.
+                let limited = try await RawConnection.exchange(
+                    "POST /limited/up HTTP/1.1\r\n\(chunked)\(chunks)0\r\n\r\n", port: program.port, silence: .seconds(4))
+                #expect(limited.text.hasPrefix("HTTP/1.1 413 "), "\(limited.text)")
+                // An answer in chunks, for a client that does not know them.
+                let old = try await RawConnection.exchange(
+                    "GET /streams/events?count=2 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", port: program.port, silence: .seconds(4))
+                #expect(old.isClosed && old.text.hasPrefix("HTTP/1.0 200 ") && !old.text.lowercased().contains("chunked"), "\(old.text)")
+                #expect(old.text.contains("data: 1 "))
+                for method in ["TRACE", "CONNECT"] {
+                    let answer = try await RawConnection.exchange(
+                        "\(method) /streams/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\nGET /streams/secret HTTP/1.1\r\nHost: a\r\n\r\n",
+                        port: program.port)
+                    #expect(answer.isClosed && answer.text.hasPrefix("HTTP/1.1 400 "), "\(method)")
+                }
             }
         }
 
@@ -187,6 +222,13 @@ extension WholeSystem {
                     #expect(post.output.contains(" 422"), "\(post.output)\(post.errors)")
                     let head = try await ChildProcess.run("/usr/bin/curl", ["-sSI", version] + trusting + [address])
                     #expect(head.end == .exit(0) && head.output.contains(" 200"), "\(head.output)\(head.errors)")
+                    // Its token is looked at for the first time.
+                    let session = try await program.account("Somebody New").token
+                    let me = try await ChildProcess.run(
+                        "/usr/bin/curl",
+                        ["-sSi", version] + trusting
+                            + ["-H", "Authorization: Bearer \(session)", "https://localhost:\(program.port)/api/v1/auth/me"])
+                    #expect(me.end == .exit(0) && me.output.contains(" 200"), "\(me.output)\(me.errors)")
                     let large = try await ChildProcess.run(
                         "/bin/sh",
                         [

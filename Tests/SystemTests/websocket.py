@@ -7,6 +7,7 @@ import websockets
 
 
 async def echo(connection):
+    await connection.send("welcome")
     async for message in connection:
         await connection.send(message)
 
@@ -14,6 +15,7 @@ async def echo(connection):
 async def main(gateway, port):
     async with websockets.serve(echo, "127.0.0.1", port, max_size=None):
         async with websockets.connect(f"{gateway}/echo", max_size=None) as connection:
+            assert await connection.recv() == "welcome"
             for number in range(200):
                 await connection.send(f"message {number}")
                 assert await connection.recv() == f"message {number}"

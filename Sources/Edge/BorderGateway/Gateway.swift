@@ -68,6 +68,10 @@ package final class Gateway: Sendable {
         let target = try HeadPolicy.check(head)
         let client = policy.addresses.find(peer: peer, forwardedFor: head.headers["x-forwarded-for"])
         let requestID = RequestID.of(head.headers.first(name: "x-request-id"))
+        let now = Int64(NIODeadline.now().uptimeNanoseconds)
+        if let limit = policy.configuration.perAddress {
+            _ = try take(RateRule("address", .address, limit), of: client.household, on: "", at: now)
+        }
         let plan: Plan
         switch policy.routes.find(head, target) {
         case .found(let found, _): plan = found
@@ -81,12 +85,8 @@ package final class Gateway: Sendable {
         }
         var admission = Admission(
             head: head, target: target, plan: plan, client: client, requestID: requestID, scheme: scheme)
-        let now = Int64(NIODeadline.now().uptimeNanoseconds)
-        if let limit = policy.configuration.perAddress {
-            try take(RateRule("address", .address, limit), of: client.household, at: now, for: &admission)
-        }
         for rule in plan.limits where rule.scope != .user {
-            try take(rule, of: client.household, at: now, for: &admission)
+            admission.told = try take(rule, of: client.household, on: plan.name, at: now)
         }
         return admission
     }
@@ -98,14 +98,13 @@ package final class Gateway: Sendable {
         let route: String
     }
 
-    private func take(_ rule: RateRule, of id: some Hashable, at now: Int64, for admission: inout Admission) throws(Refusal) {
-        let route = rule.scope == .addressAndRoute ? admission.plan.name : ""
+    /// - Returns: the fields of the answer that tell how much is left.
+    private func take(_ rule: RateRule, of id: some Hashable, on route: String, at now: Int64) throws(Refusal) -> [(String, String)] {
+        let route = rule.scope == .addressAndRoute ? route : ""
         switch limiter.take(Owner(rule: rule.name, id: id, route: route), rule.limit, at: now) {
         case .allowed(let remaining, let reset):
-            guard rule.scope == .addressAndRoute else { return }
-            admission.told = [
-                ("ratelimit-policy", rule.policy), ("ratelimit", "\"\(rule.name)\";r=\(remaining);t=\(reset.roundedUpToSeconds)"),
-            ]
+            guard rule.scope == .addressAndRoute else { return [] }
+            return [("ratelimit-policy", rule.policy), ("ratelimit", "\"\(rule.name)\";r=\(remaining);t=\(reset.roundedUpToSeconds)")]
         case .refused(let retryAfter):
             Counter(label: "gateway_rate_limited_total", dimensions: [("limit", rule.name)]).increment()
             let seconds = retryAfter.roundedUpToSeconds
@@ -129,10 +128,9 @@ package final class Gateway: Sendable {
     }
 
     /// Whether whoever has signed in may ask this now.
-    func admit(_ identity: Identity, to admission: inout Admission) throws(Refusal) {
+    func admit(_ identity: Identity) throws(Refusal) {
         guard case .user(let user) = identity, let limit = policy.configuration.perUser else { return }
-        try take(
-            RateRule("user", .user, limit), of: user.id, at: Int64(NIODeadline.now().uptimeNanoseconds), for: &admission)
+        _ = try take(RateRule("user", .user, limit), of: user.id, on: "", at: Int64(NIODeadline.now().uptimeNanoseconds))
     }
 
     // MARK: Who answers

@@ -18,12 +18,18 @@ struct Admission: Sendable {
     var told: [(String, String)] = []
 
     /// To WebSocket, where the route lets it through.
-    var wantsUpgrade: Bool { plan.isStream && head.headers.contains(name: "upgrade") }
+    var wantsUpgrade: Bool {
+        plan.isStream && head.version == .http1_1 && head.headers.contains(name: "upgrade")
+            && head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "upgrade" }
+    }
+
+    /// The target that goes on.
+    var forwardedTarget: String { plan.rule?.rewritten(target) ?? target.text }
 
     /// What a service in this process is given.
-    func incoming(_ body: ByteBuffer, headers: HTTPHeaders) -> IncomingRequest {
+    func incoming(_ body: ByteBuffer) -> IncomingRequest {
         IncomingRequest(
-            method: .init(rawValue: head.method.rawValue) ?? .get, target: target.text, headers: .init(headers),
+            method: .init(rawValue: head.method.rawValue) ?? .get, target: forwardedTarget, headers: .init(fields()),
             body: Array(body.readableBytesView))
     }
 
@@ -36,7 +42,7 @@ struct Admission: Sendable {
         // A trace begins here where none has begun before.
         if !fields.contains(name: "traceparent") { fields.add(name: "traceparent", value: Trace.begin()) }
         if let host = head.headers.first(name: "host") { fields.add(name: "x-forwarded-host", value: host) }
-        return fields
+        return plan.rule?.rewritten(fields) ?? fields
     }
 }
 

@@ -14,12 +14,12 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
-    private enum Phase {
+    enum Phase {
         /// Between two requests.
         case idle
         /// A head is there, and something is asked about it that takes its time.
         case deciding
-        case collecting(Admission, ByteBuffer)
+        case collecting(Admission)
         /// A body goes on as it comes.
         case streaming
         /// The request is there, and somebody works on its answer.
@@ -32,30 +32,38 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     struct Stop: Sendable {}
 
     /// How long whatever a refused client still sends is read, so that it can read why.
-    private static let drainTime = TimeAmount.seconds(2)
+    static let drainTime = TimeSpan.seconds(2)
 
-    private let gateway: Gateway
-    private let pool: UpstreamPool
-    private let peer: IPAddress
-    private let scheme: String
-    private let isStream: Bool
-    private var phase = Phase.idle
-    private var context: ChannelHandlerContext?
-    private var head: HTTPRequestHead?
-    private var admission: Admission?
-    private var forwarding: Forwarding?
+    let gateway: Gateway
+    let pool: UpstreamPool
+    let peer: IPAddress
+    let scheme: String
+    let isStream: Bool
+    var phase = Phase.idle
+    var context: ChannelHandlerContext?
+    var head: HTTPRequestHead?
+    var admission: Admission?
+    var forwarding: Forwarding?
     /// Whether all of the request was read.
-    private var isRequestWhole = true
-    private var hasBegunAnswer = false
+    var isRequestWhole = true
+    var hasBegunAnswer = false
     /// Tells answers that come late from those of the request in hand.
-    private var number: UInt64 = 0
-    private var startedAt = NIODeadline.now()
-    private var status = 0
-    private var isInputClosed = false
-    private var isHeadBegun = false
+    var number: UInt64 = 0
+    var startedAt = NIODeadline.now()
+    var status = 0
+    var isInputClosed = false
+    var isHeadBegun = false
+    /// Of a body that is collected, what has come; of one that is a stream, nothing.
+    var body = ByteBuffer()
+    /// Of a body that is a stream, how much has come.
+    var streamed = 0
+    /// Whether the answer said that the connection ends with it.
+    var saidClose = false
+    /// The next request is read when the answers to those before are sent.
+    var owesRead = false
 
-    private var endsAt = NIODeadline.distantFuture
-    private var timer: (at: NIODeadline, task: Scheduled<Void>)?
+    var endsAt = NIODeadline.distantFuture
+    var timer: (at: NIODeadline, task: Scheduled<Void>)?
 
     /// - Parameters:
     ///   - pool: of the loop that this runs on.
@@ -92,28 +100,25 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), phase) {
-        case (_, .draining): break
+        case (.end, .draining) where isStream: context.close(promise: nil)
+        case (_, .draining): context.read()
         case (.head(let head), .idle): take(head)
-        case (.body(let part), .collecting(let admission, var body)):
+        case (.body(let part), .collecting(let admission)):
             guard body.readableBytes + part.readableBytes <= admission.plan.bodyLimit else {
                 return refuse(.bodyTooLarge(admission.plan.bodyLimit))
             }
             body.writeImmutableBuffer(part)
-            phase = .collecting(admission, body)
             context.read()
-        case (.end, .collecting(let admission, let body)):
+        case (.end, .collecting(let admission)):
             isRequestWhole = true
             dispatch(admission, body)
-        case (.body(let part), .streaming):
-            limitStream()
-            forwarding?.send(part)
-            if forwarding?.canSend ?? false { context.read() }
+        case (.body(let part), .streaming): stream(part)
         case (.end, .streaming):
             isRequestWhole = true
             phase = .answering
             forwarding?.endRequest()
         // The end of a request that was answered before it.
-        case (.body, _): break
+        case (.body, _): if case .idle = phase { context.read() }
         case (.end, _):
             isRequestWhole = true
             if case .idle = phase { context.read() }
@@ -121,8 +126,16 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
-        if case .draining = phase { context.read() }
+    private func stream(_ part: ByteBuffer) {
+        guard let admission, let head, let forwarding else { return }
+        streamed += part.readableBytes
+        guard streamed <= admission.plan.bodyLimit else { return refuse(.bodyTooLarge(admission.plan.bodyLimit)) }
+        guard head.hasBody || isStream && head.mayHaveUnsaidBody else {
+            return refuse(.malformed("This method has no body whose length is not said."))
+        }
+        limitStream()
+        forwarding.send(part)
+        if forwarding.canSend { context?.read() }
     }
 
     private func take(_ head: HTTPRequestHead) {
@@ -130,6 +143,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         self.head = head
         startedAt = .now()
         isHeadBegun = false
+        body = ByteBuffer()
+        streamed = 0
         isRequestWhole = false
         hasBegunAnswer = false
         phase = .deciding
@@ -165,9 +180,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func goOn(with admission: Admission, as identity: Identity) {
         guard let context, let head else { return }
-        var admission = admission
         do {
-            try gateway.admit(identity, to: &admission)
+            try gateway.admit(identity)
         } catch {
             return refuse(error)
         }
@@ -178,14 +192,15 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         if !plan.isStream, head.hasBody, let type = head.headers.first(name: "content-type"), !type.lowercased().contains("json") {
             return refuse(.noJSON)
         }
-        if head.headers.contains(name: "expect") {
+        // HTTP/1.0 does not know it.
+        if head.headers.contains(name: "expect"), head.version != .http1_0, head.hasBody {
             context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
         }
-        if plan.isStream {
+        if plan.isStream, gateway.responder(for: plan) == nil {
             phase = .streaming
             forward(admission, body: nil)
         } else {
-            phase = .collecting(admission, ByteBuffer())
+            phase = .collecting(admission)
             if head.hasBody { limit(to: gateway.policy.configuration.bodyTime) }
             context.read()
         }
@@ -198,7 +213,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         limit(to: admission.plan.time)
         guard let respond = gateway.responder(for: admission.plan) else { return forward(admission, body: body) }
         guard let context else { return }
-        let request = admission.incoming(body, headers: admission.fields())
+        let request = admission.incoming(body)
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let number = number
         context.eventLoop.makeFutureWithTask { await respond(request) }.whenSuccess { reply in
@@ -216,10 +231,9 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
             if body.readableBytes > 0 || admission.head.headers.contains(name: "content-length") {
                 fields.add(name: "content-length", value: "\(body.readableBytes)")
             }
-            fields.replaceOrAdd(name: "x-time-left", value: "\(admission.plan.time.microseconds / 1_000)")
         } else if let length = admission.head.headers.first(name: "content-length") {
             fields.add(name: "content-length", value: length)
-        } else if admission.head.hasBody {
+        } else if admission.head.hasBody || isStream && admission.head.mayHaveUnsaidBody {
             fields.add(name: "transfer-encoding", value: "chunked")
         }
         if admission.wantsUpgrade, !isStream {
@@ -229,15 +243,14 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         let isRepeatable =
             admission.plan.isRepeatable && (admission.head.method != .PUT || !admission.head.headers.contains(name: "if-match"))
         let head = HTTPRequestHead(
-            version: .http1_1, method: admission.head.method,
-            uri: admission.plan.rule?.rewritten(admission.target) ?? admission.target.text,
-            headers: admission.plan.rule?.rewritten(fields) ?? fields)
-        let forwarding = Forwarding(head, body: body, isRepeatable: isRepeatable, to: peer, over: pool, answering: self)
+            version: .http1_1, method: admission.head.method, uri: admission.forwardedTarget, headers: fields)
+        let forwarding = Forwarding(
+            head, body: body, isRepeatable: isRepeatable, until: body == nil ? nil : endsAt, to: peer, over: pool, answering: self)
         self.forwarding = forwarding
         forwarding.start()
     }
 
-    private func send(_ reply: Reply) {
+    func send(_ reply: Reply) {
         guard let context, let head else { return }
         var fields = HTTPHeaders()
         fields.reserveCapacity(reply.headers.count + 4)
@@ -249,252 +262,5 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: reply.body)))), promise: nil)
         }
         end()
-    }
-}
-
-// MARK: - The answer
-
-extension ClientHandler: AnswerTarget {
-    var canTakeMore: Bool { context?.channel.isWritable ?? false }
-
-    func begin(_ head: HTTPResponseHead) {
-        guard let context, let request = self.head else { return }
-        hasBegunAnswer = true
-        status = Int(head.status.code)
-        var answer = HTTPResponseHead(version: .http1_1, status: head.status, headers: HeadPolicy.returned(head.headers))
-        if let admission {
-            answer.headers.replaceOrAdd(name: "x-request-id", value: admission.requestID)
-            for (name, value) in admission.told { answer.headers.add(name: name, value: value) }
-        }
-        if !isStream {
-            if !staysOpen {
-                answer.headers.replaceOrAdd(name: "connection", value: "close")
-            } else if request.version == .http1_0 {
-                answer.headers.replaceOrAdd(name: "connection", value: "keep-alive")
-            }
-        }
-        context.write(wrapOutboundOut(.head(answer)), promise: nil)
-    }
-
-    func upgrade(_ head: HTTPResponseHead, to connection: UpstreamConnection) {
-        guard let context, admission?.wantsUpgrade ?? false else {
-            connection.close()
-            return refuse(
-                Refusal(Problem(502, "bad-gateway", "The service has changed the protocol", detail: "Nobody asked it to."), closes: true))
-        }
-        var answer = HTTPResponseHead(version: .http1_1, status: head.status, headers: HeadPolicy.returned(head.headers))
-        answer.headers.replaceOrAdd(name: "connection", value: "upgrade")
-        if let protocols = head.headers.first(name: "upgrade") { answer.headers.replaceOrAdd(name: "upgrade", value: protocols) }
-        context.writeAndFlush(wrapOutboundOut(.head(answer)), promise: nil)
-        timer?.task.cancel()
-        timer = nil
-        forwarding = nil
-        let (near, far) = Tunnel.pair()
-        let pipeline = context.pipeline.syncOperations
-        do {
-            let parts = try pipeline.handler(type: RequestParts.self)
-            let rest = parts.takeRest()
-            try pipeline.addHandler(near)
-            connection.become(far)
-            for handler in [context, try pipeline.context(handlerType: HTTPResponseEncoder.self), try pipeline.context(handler: parts)] {
-                pipeline.removeHandler(context: handler, promise: nil)
-            }
-            near.begin(with: rest)
-            far.begin(with: nil)
-        } catch {
-            context.close(promise: nil)
-        }
-    }
-
-    func write(_ body: ByteBuffer) {
-        context?.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
-    }
-
-    func flush() {
-        if admission?.plan.isStream ?? false { limitStream() }
-        context?.flush()
-    }
-
-    func wantMoreOfBody() {
-        context?.read()
-    }
-
-    /// Whether another request may follow this one.
-    private var staysOpen: Bool {
-        guard let head, isRequestWhole || !head.hasBody, !isInputClosed else { return false }
-        return head.isKeepAlive && !gateway.isStopping
-    }
-
-    func end() {
-        guard let context else { return }
-        forwarding = nil
-        let staysOpen = staysOpen
-        let sent = context.eventLoop.makePromise(of: Void.self)
-        // The encoder would end a body that the answer to HEAD does not have.
-        if isStream || head?.method != .HEAD {
-            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: sent)
-        } else {
-            context.flush()
-            sent.succeed()
-        }
-        count()
-        admission = nil
-        if staysOpen, !isStream {
-            phase = .idle
-            head = nil
-            hasBegunAnswer = false
-            limit(to: gateway.policy.configuration.idleTime)
-            // The end of a request without a body may not be read yet.
-            context.read()
-        } else if isRequestWhole || isStream {
-            phase = .draining
-            limit(to: gateway.policy.configuration.idleTime)
-            let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-            sent.futureResult.whenComplete { _ in bound.value.close(promise: nil) }
-        } else {
-            drain(context)
-        }
-    }
-
-    /// Once for each request that was answered.
-    private func count() {
-        let time = NIODeadline.now() - startedAt
-        (admission?.plan.meters ?? .none).count(status, nanoseconds: time.nanoseconds)
-        guard gateway.policy.configuration.hasAccessLog, let head else { return }
-        gateway.logger.info(
-            "request",
-            metadata: [
-                "client": "\(admission?.client ?? peer)", "method": "\(head.method)", "path": "\(admission?.target.path ?? "")",
-                "status": "\(status)", "milliseconds": "\(Double(time.nanoseconds / 1_000) / 1_000)",
-                "route": "\(admission?.plan.name ?? "")", "requestId": "\(admission?.requestID ?? "")",
-            ])
-    }
-
-    func refuse(_ refusal: Refusal) {
-        forwarding?.cancel(isLate: false)
-        forwarding = nil
-        guard !hasBegunAnswer else { return abort() }
-        let requestID = admission?.requestID ?? RequestID.of(head?.headers.first(name: "x-request-id"))
-        var reply = Reply.problem(refusal.problem, requestID: requestID)
-        for field in refusal.headers { reply.headers[field.name] = field.value }
-        reply.headers[.requestID] = requestID
-        let isHead = head?.method == .HEAD
-        if isHead {
-            reply.headers[.contentLength] = "\(reply.body.count)"
-            reply.body = []
-        }
-        if head == nil || refusal.closes { head = (head ?? .unreadable).closing }
-        send(reply)
-    }
-
-    func abort() {
-        forwarding?.cancel(isLate: false)
-        forwarding = nil
-        context?.close(promise: nil)
-    }
-
-    /// The other end may still be sending: closed at once, it would not read why it was refused.
-    private func drain(_ context: ChannelHandlerContext) {
-        phase = .draining
-        limit(to: .milliseconds(ClientHandler.drainTime.nanoseconds / 1_000_000))
-        context.close(mode: .output, promise: nil)
-        context.read()
-    }
-}
-
-// MARK: - Time, and trouble
-
-extension ClientHandler {
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        switch event {
-        case is Stop:
-            if case .idle = phase, !isHeadBegun { context.close(promise: nil) }
-        case is RequestParts.HeadBegun:
-            isHeadBegun = true
-            limit(to: gateway.policy.configuration.headTime)
-        case ChannelEvent.inputClosed:
-            isInputClosed = true
-            switch phase {
-            case .answering, .deciding: break
-            case .idle, .collecting, .streaming, .draining: context.close(promise: nil)
-            }
-        default: context.fireUserInboundEventTriggered(event)
-        }
-    }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { forwarding?.goOn() }
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        forwarding?.cancel(isLate: false)
-        forwarding = nil
-        number &+= 1
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard let refusal = error as? Refusal else { return context.close(promise: nil) }
-        isRequestWhole = false
-        refuse(refusal)
-    }
-
-    /// The request, or what is waited for between two, must come to its end within this time.
-    private func limit(to time: TimeSpan) {
-        guard let context else { return }
-        endsAt = .now() + .microseconds(time.microseconds)
-        if let timer {
-            // One that is due earlier looks at the time anew.
-            guard timer.at > endsAt else { return }
-            timer.task.cancel()
-        }
-        schedule(context)
-    }
-
-    private func limitStream() {
-        if let admission { limit(to: admission.plan.time) }
-    }
-
-    private func schedule(_ context: ChannelHandlerContext) {
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-        timer = (endsAt, context.eventLoop.scheduleTask(deadline: endsAt) { bound.value.timeHasCome() })
-    }
-
-    private func timeHasCome() {
-        guard let context else { return }
-        timer = nil
-        guard endsAt <= .now() else { return schedule(context) }
-        switch phase {
-        case .idle where isHeadBegun: refuse(.tooSlow)
-        case .idle, .draining: context.close(promise: nil)
-        case .collecting: refuse(.tooSlow)
-        case .deciding, .streaming, .answering:
-            let isLate = forwarding != nil
-            forwarding?.cancel(isLate: isLate)
-            forwarding = nil
-            refuse(
-                Refusal(
-                    Problem(
-                        504, "gateway-timeout", "The service took too long",
-                        detail: "Whether it was done is not known. Repeat the request with the same Idempotency-Key.", retryAfter: 1),
-                    closes: true))
-        }
-    }
-}
-
-extension HTTPRequestHead {
-    /// Stands for one that could not be read.
-    fileprivate static let unreadable = HTTPRequestHead(version: .http1_1, method: .GET, uri: "/")
-
-    /// The same, after which nothing follows.
-    fileprivate var closing: HTTPRequestHead {
-        var head = self
-        head.headers.replaceOrAdd(name: "connection", value: "close")
-        return head
-    }
-
-    /// Whether a body follows.
-    fileprivate var hasBody: Bool {
-        if headers.contains(name: "transfer-encoding") { return true }
-        return headers.first(name: "content-length").map { $0 != "0" } ?? false
     }
 }

@@ -6,6 +6,7 @@ import NIOPosix
 import NIOSSL
 import ServiceLifecycle
 import Synchronization
+import Values
 
 /// Accepts clients' connections and gives each to the gateway.
 package struct FrontListener: Service {
@@ -55,7 +56,7 @@ package struct FrontListener: Service {
             .get()
         onReady(channel.localAddress?.port ?? 0)
         logger.info("the gateway listens", metadata: ["port": "\(channel.localAddress?.port ?? 0)", "tls": "\(certificate != nil)"])
-        try await withGracefulShutdownHandler {
+        try await withTaskCancellationOrGracefulShutdownHandler {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 if let certificate {
                     group.addTask {
@@ -68,7 +69,7 @@ package struct FrontListener: Service {
                 try await channel.closeFuture.get()
                 group.cancelAll()
             }
-        } onGracefulShutdown: {
+        } onCancelOrGracefulShutdown: {
             channel.close(promise: nil)
         }
         await connections.end(within: FrontListener.stopTime)
@@ -77,17 +78,29 @@ package struct FrontListener: Service {
 
     private func accept(_ channel: any Channel) -> EventLoopFuture<Void> {
         let peer = channel.remoteAddress?.ipAddress.flatMap { IPAddress($0) } ?? .loopback
-        guard connections.enter(channel, from: peer, atMost: gateway.policy.configuration.connectionsPerAddress) else {
+        let policy = gateway.policy
+        // A proxy before this gateway speaks for many.
+        let most = policy.addresses.isTrusted(peer) ? Int.max : policy.configuration.connectionsPerAddress
+        guard connections.enter(channel, from: peer.household, atMost: most) else {
             return channel.eventLoop.makeFailedFuture(TooManyConnections())
         }
         guard let certificate else { return serveHTTP1(channel, peer, scheme: "http") }
+        // Who does not come to an end with the handshake does not stay.
+        let limit = channel.eventLoop.scheduleTask(in: .microseconds(policy.configuration.headTime.microseconds)) {
+            channel.close(promise: nil)
+        }
+        channel.closeFuture.whenComplete { _ in limit.cancel() }
         return channel.eventLoop.makeCompletedFuture {
             try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: certificate.context))
         }.flatMap {
             channel.configureHTTP2SecureUpgrade(
-                h2ChannelConfigurator: { channel in serveHTTP2(channel, peer) },
+                h2ChannelConfigurator: { channel in
+                    limit.cancel()
+                    return serveHTTP2(channel, peer)
+                },
                 http1ChannelConfigurator: { channel in
-                    channel.setOption(.autoRead, value: false).flatMap { serveHTTP1(channel, peer, scheme: "https") }
+                    limit.cancel()
+                    return channel.setOption(.autoRead, value: false).flatMap { serveHTTP1(channel, peer, scheme: "https") }
                 })
         }
     }
@@ -107,16 +120,21 @@ package struct FrontListener: Service {
             HTTP2Setting(parameter: .maxConcurrentStreams, value: FrontListener.mostStreams),
             HTTP2Setting(parameter: .maxHeaderListSize, value: RequestDecoder.largestHead),
         ]
+        let idle = TimeAmount.microseconds(gateway.policy.configuration.idleTime.microseconds)
+        let manager = NIOHTTP2ServerConnectionManagementHandler(
+            eventLoop: channel.eventLoop,
+            configuration: .init(maxIdleTime: idle, maxAge: nil, maxGraceTime: FrontListener.stopTime, keepalive: nil))
+        let bound = NIOLoopBound(manager, eventLoop: channel.eventLoop)
         return channel.configureHTTP2Pipeline(
-            mode: .server, connectionConfiguration: settings, streamConfiguration: .init()
+            mode: .server, connectionConfiguration: settings, streamConfiguration: .init(), streamDelegate: manager.http2StreamDelegate
         ) { stream in
             stream.setOption(.autoRead, value: false).flatMapThrowing {
                 try stream.pipeline.syncOperations.addHandlers([
-                    HTTP2FramePayloadToHTTP1ServerCodec(),
+                    HTTP2FramePayloadToHTTP1ServerCodec(), StreamParts(),
                     ClientHandler(gateway, pool: pools.pool(of: stream.eventLoop), peer: peer, scheme: "https", isStream: true),
                 ])
             }
-        }.map { _ in }
+        }.flatMapThrowing { _ in try channel.pipeline.syncOperations.addHandler(bound.value) }
     }
 
     private struct TooManyConnections: Error {}

@@ -27,8 +27,9 @@ final class Tunnel: ChannelInboundHandler {
     }
 
     /// - Parameter early: what came before both ends were ready.
-    func begin(with early: ByteBuffer?) {
-        if let early, early.readableBytes > 0 { partner?.context?.writeAndFlush(wrapOutboundOut(early), promise: nil) }
+    func begin(with early: ByteBuffer) {
+        if early.readableBytes > 0 { partner?.context?.write(wrapOutboundOut(early), promise: nil) }
+        partner?.context?.flush()
         goOn()
     }
 
@@ -58,9 +59,13 @@ final class Tunnel: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        let other = partner
+        guard let other = partner?.context else { return }
         partner = nil
-        other?.context?.close(promise: nil)
+        // After all that is on its way there.
+        let sent = other.eventLoop.makePromise(of: Void.self)
+        let bound = NIOLoopBound(other, eventLoop: other.eventLoop)
+        sent.futureResult.whenComplete { _ in bound.value.close(promise: nil) }
+        other.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: sent)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -31,7 +31,8 @@ package enum HeadPolicy {
     /// Refuses what is no proper request of this API.
     /// - Returns: the target in its one form.
     package static func check(_ head: HTTPRequestHead) throws(Refusal) -> RequestTarget {
-        guard head.method != .CONNECT else { throw .malformed("This is no proxy.") }
+        guard head.method != .CONNECT, head.method != .TRACE else { throw .malformed("The method \(head.method) is not known here.") }
+        if head.version.major == 2 { try checkFields(of: head) }
         var seen: Set<String> = []
         var host: String?
         for (name, value) in head.headers {
@@ -45,6 +46,8 @@ package enum HeadPolicy {
             if single.contains(name), !seen.insert(name).inserted { throw .malformed("There are two \(name) fields.") }
             switch name {
             case "host": host = value
+            case "content-length" where !value.utf8.allSatisfy({ (48...57).contains($0) }) || value.isEmpty:
+                throw .malformed("Content-Length is malformed.")
             case "upgrade" where value.lowercased() != "websocket": throw .malformed("There is nothing to upgrade to but websocket.")
             case "expect" where value.lowercased() != "100-continue":
                 throw Refusal(
@@ -64,6 +67,22 @@ package enum HeadPolicy {
             }
         }
         return target
+    }
+
+    /// What the decoder of HTTP/1 has seen to.
+    private static func checkFields(of head: HTTPRequestHead) throws(Refusal) {
+        guard head.headers.count <= RequestDecoder.mostFields else { throw .headTooLarge }
+        guard head.uri.utf8.count <= RequestDecoder.longestTarget else { throw .targetTooLong }
+        guard !head.method.rawValue.isEmpty, head.method.rawValue.utf8.allSatisfy(\.isTokenByte) else {
+            throw .malformed("The method is malformed.")
+        }
+        for (_, value) in head.headers {
+            guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }) else {
+                throw .malformed("The value of a field has a control character.")
+            }
+            // What was no UTF-8 cannot be told from it any more.
+            guard !value.unicodeScalars.contains("\u{fffd}") else { throw .malformed("The value of a field is not UTF-8.") }
+        }
     }
 
     /// The fields that go to a service: without those of one connection, those that are named by `Connection`, and those that only the

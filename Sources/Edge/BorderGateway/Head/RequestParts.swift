@@ -3,16 +3,21 @@ import NIOHTTP1
 
 /// Gives the parts of requests one by one as they are asked for with `read()`, so that nobody is sent more than they can take.
 ///
-/// What cannot be read as a request goes on as an error, once, and nothing after it.
+/// What cannot be read as a request goes on as an error, once; whatever comes after it is read and thrown away.
 final class RequestParts: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = HTTPServerRequestPart
     typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
+    /// How much that was read is kept before the rest is moved to the front.
+    private static let slack = 32 * 1024
+
     private var decoder = RequestDecoder()
-    private var buffer: ByteBuffer?
+    private var buffer = ByteBuffer()
     private var isWanted = false
+    /// A part is being handled, and what is asked for meanwhile follows it: not within it, or many small parts would fill the stack.
+    private var isDelivering = false
     private var hasFailed = false
     private var isInHead = false
 
@@ -20,61 +25,49 @@ final class RequestParts: ChannelDuplexHandler, RemovableChannelHandler {
     struct HeadBegun {}
 
     /// What has come after the last request. To be called once, when no more requests are to be read.
-    func takeRest() -> ByteBuffer? {
-        defer { buffer = nil }
+    func takeRest() -> ByteBuffer {
+        defer { buffer = ByteBuffer() }
         return buffer
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasFailed else { return }
         var new = unwrapInboundIn(data)
-        if buffer == nil || buffer?.readableBytes == 0 {
-            buffer = new
-        } else {
-            buffer?.writeBuffer(&new)
-        }
-        if isWanted { deliver(context) }
+        if buffer.readableBytes == 0 { buffer = new } else { buffer.writeBuffer(&new) }
+        deliver(context)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         context.fireChannelReadComplete()
-        if isWanted, !hasFailed { context.read() }
+        if isWanted || hasFailed { context.read() }
     }
 
     func read(context: ChannelHandlerContext) {
-        // What still comes is thrown away.
-        guard !hasFailed else { return context.read() }
         isWanted = true
-        if deliver(context) {
-            context.fireChannelReadComplete()
-        } else if !hasFailed {
-            context.read()
-        }
+        guard !isDelivering else { return }
+        deliver(context)
+        if isWanted { context.read() }
     }
 
-    /// - Returns: whether there was a part.
-    @discardableResult
-    private func deliver(_ context: ChannelHandlerContext) -> Bool {
-        guard var bytes = buffer.take() else { return false }
-        do {
-            let part = try decoder.next(&bytes)
-            bytes.discardReadBytes()
-            buffer = bytes
-            guard let part else {
-                if decoder.isInHead, !isInHead, bytes.readableBytes > 0 {
-                    isInHead = true
-                    context.fireUserInboundEventTriggered(HeadBegun())
-                }
-                return false
+    private func deliver(_ context: ChannelHandlerContext) {
+        guard !isDelivering else { return }
+        isDelivering = true
+        defer { isDelivering = false }
+        while isWanted, !hasFailed {
+            do {
+                guard let part = try decoder.next(&buffer) else { break }
+                isInHead = false
+                if buffer.readerIndex > RequestParts.slack { buffer.discardReadBytes() }
+                isWanted = false
+                context.fireChannelRead(wrapInboundOut(part))
+            } catch {
+                hasFailed = true
+                context.fireErrorCaught(error)
             }
-            isInHead = false
-            isWanted = false
-            context.fireChannelRead(wrapInboundOut(part))
-        } catch {
-            isWanted = false
-            hasFailed = true
-            context.fireErrorCaught(error)
         }
-        return true
+        if isWanted, !hasFailed, decoder.isInHead, !isInHead, buffer.readableBytes > 0 {
+            isInHead = true
+            context.fireUserInboundEventTriggered(HeadBegun())
+        }
     }
 }

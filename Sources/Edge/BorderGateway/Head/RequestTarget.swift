@@ -57,7 +57,7 @@ package struct RequestTarget: Hashable, Sendable {
         var segments: [ArraySlice<UInt8>] = []
         let parts = decoded.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         for part in parts where !part.isEmpty {
-            if part.starts(with: "..;".utf8) || part.starts(with: ".;".utf8) {
+            if ["..;", ".;", "..%3B", ".%3B"].contains(where: { part.starts(with: $0.utf8) }) {
                 throw .malformed("The path has a segment that could be read in two ways.")
             }
             if part.elementsEqual(".".utf8) { continue }

@@ -71,6 +71,14 @@ package struct RouteRule: Codable, Hashable, Sendable {
         try demand(bodyLimit.map { $0 >= 0 } ?? true, "cannot limit bodies to less than nothing.")
         try demand(seconds.map { (1...86_400).contains($0) } ?? true, "takes from 1 to 86400 seconds.")
         try demand(limit.map { RateLimit($0) != nil } ?? true, "has a limit that is none; say such as 20/s.")
+        let names = Array((rewrite?.set ?? [:]).keys) + (rewrite?.remove ?? [])
+        try demand(
+            names.allSatisfy { !HeadPolicy.ofOneConnection.contains($0.lowercased()) && $0.lowercased() != "content-length" },
+            "changes fields that belong to a connection.")
+        try demand(
+            (rewrite?.set ?? [:]).allSatisfy { name, value in
+                name.utf8.allSatisfy(\.isTokenByte) && !name.isEmpty && value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
+            }, "sets a field that cannot be.")
         if let path = rewrite?.path { try demand(path.hasPrefix("/"), "rewrites to a path that does not begin with a slash.") }
     }
 

@@ -30,6 +30,7 @@ final class Forwarding: UpstreamListener {
     /// Whole; nil where it is a stream.
     private let body: ByteBuffer?
     private let isRepeatable: Bool
+    private let deadline: NIODeadline?
     private let peer: NetworkTransport.Peer
     private let pool: UpstreamPool
     private weak var target: (any AnswerTarget)?
@@ -38,20 +39,25 @@ final class Forwarding: UpstreamListener {
     private var current: Instance?
     private var connection: UpstreamConnection?
     private var status = 0
+    private var isLeaving = false
     private var isOver = false
+    private var hasTakenFresh = false
     /// Whether the stream of the request has ended.
     private var isRequestWhole: Bool
 
     /// - Parameters:
     ///   - head: as the instance shall get it.
     ///   - isRepeatable: whether it may arrive twice.
+    ///   - deadline: until when it is waited for the answer; nil for a stream, which may go on.
     init(
-        _ head: HTTPRequestHead, body: ByteBuffer?, isRepeatable: Bool, to peer: NetworkTransport.Peer, over pool: UpstreamPool,
+        _ head: HTTPRequestHead, body: ByteBuffer?, isRepeatable: Bool, until deadline: NIODeadline?, to peer: NetworkTransport.Peer,
+        over pool: UpstreamPool,
         answering target: any AnswerTarget
     ) {
         self.head = head
         self.body = body
         self.isRepeatable = isRepeatable && body != nil
+        self.deadline = deadline
         self.peer = peer
         self.pool = pool
         self.target = target
@@ -88,7 +94,13 @@ final class Forwarding: UpstreamListener {
 
     private func head(for instance: Instance) -> HTTPRequestHead {
         var head = head
-        head.headers.add(name: "host", value: String(instance.address.dropFirst("http://".count)))
+        if !head.headers.contains(name: "host") {
+            head.headers.add(name: "host", value: String(instance.address.dropFirst("http://".count)))
+        }
+        if let deadline {
+            let left = max(0, (deadline - .now()).nanoseconds / 1_000_000)
+            head.headers.replaceOrAdd(name: "x-time-left", value: "\(left)")
+        }
         return head
     }
 
@@ -101,6 +113,15 @@ final class Forwarding: UpstreamListener {
     /// Takes one more attempt out of the budget.
     private var takesAnother: Bool {
         guard tried.count < min(peer.balancer.count, Forwarding.mostAttempts), peer.budget.take() else { return false }
+        peer.retries.increment()
+        return true
+    }
+
+    /// Once more where it was, over a connection that nobody has used before.
+    private func takesFreshConnection(instead wasReused: Bool) -> Bool {
+        guard wasReused, !hasTakenFresh, peer.budget.take() else { return false }
+        hasTakenFresh = true
+        pool.closeIdle()
         peer.retries.increment()
         return true
     }
@@ -131,6 +152,7 @@ final class Forwarding: UpstreamListener {
 
     func answerBegan(_ head: HTTPResponseHead) {
         status = Int(head.status.code)
+        isLeaving = !head.isKeepAlive && head.version != .http1_0
         if (502...504).contains(status), isRepeatable, takesAnother {
             settle(.failed)
             status = 0
@@ -164,7 +186,7 @@ final class Forwarding: UpstreamListener {
     }
 
     func answerEnded() {
-        settle(status < 500 ? .answered : .failed)
+        settle(status >= 500 ? .failed : isLeaving ? .leaving : .answered)
         isOver = true
         if let connection {
             if isRequestWhole { pool.keep(connection) } else { connection.close() }
@@ -174,10 +196,12 @@ final class Forwarding: UpstreamListener {
     }
 
     func answerBroke(_ error: any Error) {
-        settle(.failed)
+        let wasReused = connection?.isReused ?? false
+        // One that was kept open may have been closed just then, which is nobody's fault.
+        settle(status == 0 && wasReused ? .notAsked : .failed)
         connection = nil
         if status == 0 {
-            if isRepeatable, takesAnother { return attempt() }
+            if isRepeatable, takesAnother || takesFreshConnection(instead: wasReused) { return attempt() }
             return fail(Problem(502, "bad-gateway", "The service has not answered", detail: "Try again in a moment.", retryAfter: 1))
         }
         isOver = true

@@ -30,6 +30,9 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
     private weak var listener: (any UpstreamListener)?
     private var isRequestSent = false
     private var isAnswerWhole = false
+    private var upgrade: HTTPResponseHead?
+    /// Whether it has carried a request before this one.
+    private(set) var isReused = false
 
     init(_ instance: Instance) {
         self.instance = instance
@@ -62,29 +65,31 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
     /// Nobody waits for it any more, until the next request.
     func rest() {
         listener = nil
+        isReused = true
         idleSince = .now()
         // So that it is noticed when the other end closes.
         context?.read()
     }
 
     /// Gives up the connection after `101 Switching Protocols`: from now on it carries bytes to and from the tunnel.
-    func become(_ tunnel: Tunnel) {
-        guard let context else { return }
+    /// - Returns: when it does; what came before is with the tunnel by then.
+    func become(_ tunnel: Tunnel) -> EventLoopFuture<Void> {
+        guard let context else { preconditionFailure("a connection that answers is in its pipeline") }
         listener = nil
-        isAnswerWhole = true
         let pipeline = context.pipeline.syncOperations
+        let isReady = context.eventLoop.makePromise(of: Void.self)
         do {
             try pipeline.addHandler(tunnel)
             // This one first: what the decoder has left goes to the next.
-            for handler in [
-                context, try pipeline.context(handlerType: HTTPRequestEncoder.self),
-                try pipeline.context(handlerType: ByteToMessageHandler<HTTPResponseDecoder>.self),
-            ] {
-                pipeline.removeHandler(context: handler, promise: nil)
-            }
+            pipeline.removeHandler(context: context, promise: nil)
+            pipeline.removeHandler(context: try pipeline.context(handlerType: HTTPRequestEncoder.self), promise: nil)
+            let decoder = try pipeline.context(handlerType: ByteToMessageHandler<HTTPResponseDecoder>.self)
+            pipeline.removeHandler(context: decoder, promise: isReady)
         } catch {
             context.close(promise: nil)
+            isReady.fail(error)
         }
+        return isReady.futureResult
     }
 
     func close() {
@@ -110,10 +115,15 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             if !head.isKeepAlive { isUsable = false }
-            listener.answerBegan(head)
+            // The decoder has a last word to say before others may take its place.
+            if head.status == .switchingProtocols { upgrade = head } else { listener.answerBegan(head) }
         case .body(let body): listener.answerHas(body)
         case .end:
             isAnswerWhole = true
+            if let upgrade {
+                isUsable = false
+                return listener.answerBegan(upgrade)
+            }
             // What answers before it was asked completely would take the rest for the next request.
             if !isRequestSent { isUsable = false }
             self.listener = nil
