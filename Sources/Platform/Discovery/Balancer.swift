@@ -8,6 +8,8 @@ package final class Balancer: Sendable {
     /// How a request to an instance ended.
     package enum Outcome: Sendable {
         case answered
+        /// It answered and closes the connection: it is about to stop, and what is sent to it now may meet a closed door.
+        case leaving
         /// It was not asked, or not given the time to answer.
         case notAsked
         /// Nothing listens there, or nothing was reached: it got no request at all.
@@ -22,6 +24,8 @@ package final class Balancer: Sendable {
     package static let shortestEjection = TimeSpan.seconds(1)
     /// Where nothing listens: it costs next to nothing to ask, and a restart shall be noticed soon.
     package static let longestWhileUnreachable = TimeSpan.seconds(2)
+    /// How long one that leaves is left alone: by then it is gone, or was meant otherwise.
+    package static let timeToLeave = TimeSpan.seconds(2)
     package static let longestEjection = TimeSpan.seconds(30)
 
     private struct Place {
@@ -72,6 +76,9 @@ package final class Balancer: Sendable {
                 places[index].failuresInRow = 0
                 places[index].ejections = 0
                 places[index].ejectedUntil = nil
+            case .leaving:
+                places[index].failuresInRow = 0
+                places[index].ejectedUntil = now + Balancer.timeToLeave
             case .notAsked: break
             case .unreachable:
                 eject(&places[index], at: now, atMost: Balancer.longestWhileUnreachable)

@@ -86,7 +86,7 @@ package final class NetworkTransport: Transport {
                 continue
             }
             switch outcome {
-            case .answer(let response): return response
+            case .answer(let response, _): return response
             case .noConnection(let error), .notSent(let error), .broken(let error, _):
                 logger.warning(
                     "a peer could not be asked",
@@ -99,7 +99,7 @@ package final class NetworkTransport: Transport {
     }
 
     private enum Exchange {
-        case answer(PeerResponse)
+        case answer(PeerResponse, isLeaving: Bool)
         /// Nothing was reached, and so nothing was sent.
         case noConnection(any Error)
         /// Nothing was sent, which is not the instance's fault.
@@ -109,7 +109,7 @@ package final class NetworkTransport: Transport {
 
         var kind: Balancer.Outcome {
             switch self {
-            case .answer(let response): response.status < 500 ? .answered : .failed
+            case .answer(let response, let isLeaving): isLeaving ? .leaving : response.status < 500 ? .answered : .failed
             case .noConnection: .unreachable
             case .notSent: .notAsked
             // Who leaves, or comes with too little time, says nothing about the instance.
@@ -119,7 +119,7 @@ package final class NetworkTransport: Transport {
 
         func isWorthAnother(_ isRepeatable: Bool) -> Bool {
             switch self {
-            case .answer(let response): isRepeatable && (502...504).contains(response.status)
+            case .answer(let response, _): isRepeatable && (502...504).contains(response.status)
             case .noConnection, .notSent: true
             case .broken: isRepeatable
             }
@@ -145,7 +145,9 @@ package final class NetworkTransport: Transport {
                 guard let name = HTTPField.Name(name), !HTTPField.Name.ofOneConnection.contains(name) else { continue }
                 headers.append(HTTPField(name: name, value: value))
             }
-            return .answer(PeerResponse(status: Int(response.status.code), headers: headers, body: Array(body.readableBytesView)))
+            return .answer(
+                PeerResponse(status: Int(response.status.code), headers: headers, body: Array(body.readableBytesView)),
+                isLeaving: response.headers["connection"].contains { $0.lowercased() == "close" })
         } catch {
             switch error {
             case is NIOConnectionError: return .noConnection(error)

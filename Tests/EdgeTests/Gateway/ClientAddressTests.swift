@@ -43,7 +43,7 @@ import Testing
         let addresses = ClientAddress(trusted: [try #require(Network("10.0.0.0/8"))])
         let stranger = try #require(IPAddress("203.0.113.9"))
         let pieces = ["1.2.3.4", ",", " ", "10.0.0.5", "[", "]", ":", "::1", "%", "\t", "x", "0x7f", "1.2.3", "-", "\u{e4}", "99999"]
-        for _ in 0..<100_000 {
+        for _ in 0..<Cases.count(10_000) {
             let text = (0..<Int.random(in: 0...10, using: &random)).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
             #expect(addresses.find(peer: stranger, forwardedFor: [text]) == stranger)
             // The one entry that the trusted neighbour itself has added counts.

@@ -50,7 +50,7 @@ import Testing
             "%5c", " ", "~", "%7e", ":", "@", "*", "http://", "x.y", "\u{1}",
         ]
         var accepted = 0
-        for _ in 0..<200_000 {
+        for _ in 0..<Cases.count(20_000) {
             let text = "/" + (0..<Int.random(in: 0...8, using: &random)).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
             guard let target = try? RequestTarget(text) else { continue }
             accepted += 1
@@ -60,7 +60,7 @@ import Testing
             #expect(!segments.dropLast().contains(""), "\(text)")
             #expect(!target.path.uppercased().contains("%2F") && !target.path.contains("%00") && !target.path.uppercased().contains("%2E"))
         }
-        #expect(accepted > 10_000)
+        #expect(accepted > 1_000)
     }
 
     @Test func `a request has one host, and its address agrees with it`() {

@@ -38,6 +38,7 @@ final class Forwarding: UpstreamListener {
     private var current: Instance?
     private var connection: UpstreamConnection?
     private var status = 0
+    private var isLeaving = false
     private var isOver = false
     /// Whether the stream of the request has ended.
     private var isRequestWhole: Bool
@@ -131,6 +132,7 @@ final class Forwarding: UpstreamListener {
 
     func answerBegan(_ head: HTTPResponseHead) {
         status = Int(head.status.code)
+        isLeaving = !head.isKeepAlive
         if (502...504).contains(status), isRepeatable, takesAnother {
             settle(.failed)
             status = 0
@@ -164,7 +166,7 @@ final class Forwarding: UpstreamListener {
     }
 
     func answerEnded() {
-        settle(status < 500 ? .answered : .failed)
+        settle(isLeaving ? .leaving : status < 500 ? .answered : .failed)
         isOver = true
         if let connection {
             if isRequestWhole { pool.keep(connection) } else { connection.close() }
