@@ -30,6 +30,8 @@ package final class Balancer: Sendable {
 
     private struct Place {
         let instance: Instance
+        /// One that was taken away is chosen no more, and is kept until its last request has ended: it may come back before.
+        var isListed = true
         var inHand = 0
         var failuresInRow = 0
         var ejections = 0
@@ -56,11 +58,11 @@ package final class Balancer: Sendable {
     /// - Returns: nil where the service has no instance at all.
     package func choose(after tried: Set<Instance> = [], at now: Instant = .now) -> Instance? {
         places.withLock { places in
-            let indices = places.indices
+            let indices = places.indices.filter { places[$0].isListed }
             let chosen =
                 Balancer.lighter(indices.filter { !places[$0].isEjected(at: now) && !tried.contains(places[$0].instance) }, in: places)
                 ?? Balancer.lighter(indices.filter { !tried.contains(places[$0].instance) }, in: places)
-                ?? Balancer.lighter(Array(indices), in: places)
+                ?? Balancer.lighter(indices, in: places)
             guard let chosen else { return nil }
             places[chosen].inHand += 1
             return places[chosen].instance
@@ -71,6 +73,10 @@ package final class Balancer: Sendable {
         places.withLock { places in
             guard let index = places.firstIndex(where: { $0.instance == instance }) else { return }
             places[index].inHand -= 1
+            guard places[index].isListed else {
+                if places[index].inHand <= 0 { places.remove(at: index) }
+                return
+            }
             switch outcome {
             case .answered:
                 places[index].failuresInRow = 0
@@ -84,9 +90,9 @@ package final class Balancer: Sendable {
                 eject(&places[index], at: now, atMost: Balancer.longestWhileUnreachable)
             case .failed:
                 places[index].failuresInRow += 1
-                let ejected = places.count { $0.isEjected(at: now) }
+                let ejected = places.count { $0.isListed && $0.isEjected(at: now) }
                 // What many instances answer is hardly the fault of one: at most half of them are ejected for it.
-                guard places[index].failuresInRow >= Balancer.patience, (ejected + 1) * 2 <= places.count else { return }
+                guard places[index].failuresInRow >= Balancer.patience, (ejected + 1) * 2 <= places.count(where: \.isListed) else { return }
                 eject(&places[index], at: now, atMost: Balancer.longestEjection)
             }
         }
@@ -101,13 +107,21 @@ package final class Balancer: Sendable {
     private static func places(for instances: [Instance], from known: [Place]) -> [Place] {
         // An address that is named twice is one instance.
         var named: Set<Instance> = []
-        return instances.filter { named.insert($0).inserted }.map { instance in
-            known.first { $0.instance == instance } ?? Place(instance: instance)
+        let listed = instances.filter { named.insert($0).inserted }.map { instance in
+            var place = known.first { $0.instance == instance } ?? Place(instance: instance)
+            place.isListed = true
+            return place
         }
+        let ending = known.filter { !named.contains($0.instance) && $0.inHand > 0 }.map { place in
+            var place = place
+            place.isListed = false
+            return place
+        }
+        return listed + ending
     }
 
     /// How many instances there are.
-    package var count: Int { places.withLock(\.count) }
+    package var count: Int { places.withLock { $0.count(where: \.isListed) } }
 
     private func eject(_ place: inout Place, at now: Instant, atMost longest: TimeSpan) {
         // Requests that were on their way together fail together: they count once.
