@@ -109,13 +109,18 @@ private final class SeenSettings: AccessReporter {
         }
     }
 
+    /// A URL may hold one, also where it is refused for it.
+    private static func withoutPassword(_ text: String) -> String {
+        text.replacing(/:\/\/[^\/]*@/, with: "://(secret)@")
+    }
+
     private static func text(of content: ConfigContent) -> String {
         switch content {
-        case .string(let text): text
+        case .string(let text): withoutPassword(text)
         case .int(let number): "\(number)"
         case .double(let number): "\(number)"
         case .bool(let flag): "\(flag)"
-        case .stringArray(let texts): texts.joined(separator: ", ")
+        case .stringArray(let texts): texts.map(withoutPassword).joined(separator: ", ")
         case .intArray(let numbers): numbers.map { "\($0)" }.joined(separator: ", ")
         case .doubleArray(let numbers): numbers.map { "\($0)" }.joined(separator: ", ")
         case .boolArray(let flags): flags.map { "\($0)" }.joined(separator: ", ")

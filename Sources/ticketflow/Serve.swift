@@ -47,7 +47,7 @@ struct Serve: AsyncParsableCommand {
         if let port { flags["port"] = ConfigValue(.int(port), isSecret: false) }
         let roles = try Roles(service)
         let metrics = ProcessStart.prepare()
-        let settings = try await HouseSettings(system, flags: flags, roles: roles, isFollowed: true)
+        let settings = try await HouseSettings(system, flags: flags, roles: roles, isServing: true)
         let logger = Logger(label: "ticketflow")
         // Among log lines nobody finds what there is to look at.
         let house = try await House.make(settings, roles: roles, quietest: demo ? .warning : .trace, metrics: metrics, logger: logger)

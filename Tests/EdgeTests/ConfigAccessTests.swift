@@ -1,4 +1,5 @@
 import Configuration
+import Discovery
 import HTTPTypes
 import ServiceKit
 import TestServers
@@ -48,6 +49,8 @@ import Testing
         "/sales/default/main/payments.yml", "/sales/default/main/payments/key.pem", "/sales/default/main/sales/payments.txt",
         "/sales/default/main/sales-manager.yml", "/sales/default/main/sales-manager-dev.yml", "/sales/default/main/other/file.txt",
         "/sales/default/main/unknown.yml", "/application/default/main/payments/key.pem", "/payments/default/main/key.pem",
+        // The file that is found for the profile is sales-manager.yml.
+        "/application/manager/main/sales.yml", "/application/manager-dev/main/sales.yml",
     ])
     func `no service reads what is another's`(_ target: String) async throws {
         try await withLibrary(ConfigAccessTests.files, settings: ConfigAccessTests.settings) { library, _ in
@@ -59,6 +62,20 @@ import Testing
             if !target.hasSuffix("manager-dev"), !target.hasSuffix("/payments/default/main/key.pem") {
                 #expect(await library.get(target, as: "operator:o").status == .ok)
             }
+        }
+    }
+
+    @Test(arguments: [
+        "/sales/payments", "/sales-payments.yml", "/sales/default,payments/main", "/sales/payments/main/application.yml",
+    ])
+    func `no profile leads into another's folder`(_ target: String) async throws {
+        let files = ["payments/application.yml": "secret: of-payments", "sales/application.yml": "a: of-sales"]
+        let settings = ConfigAccessTests.settings.merging(["searchPaths": .list("{application}", "{profile}")]) { $1 }
+        try await withLibrary(files, settings: settings) { library, _ in
+            let reply = await library.get(target, as: "sales:s")
+            #expect(reply.status == .forbidden && !reply.text.contains("of-payments"), "\(reply.text)")
+            #expect(await library.get(target, as: "operator:o").text.contains("of-payments"))
+            #expect(await library.get("/sales/default", as: "sales:s").text.contains("of-sales"))
         }
     }
 
@@ -82,6 +99,32 @@ import Testing
             #expect(answered == (target == "/decrypt" ? .badRequest : .ok))
             #expect(await library.get(target, as: "operator:o").status == .methodNotAllowed)
         }
+    }
+
+    @Test(arguments: [
+        "git:https://me:hidden@host/x.git", "git:https://hidden@host/x.git", "git:ssh://git:hidden@host/x", "svn:http://me:hidden@host",
+    ])
+    func `a password in the address of a repository is refused, and not said again`(_ place: String) {
+        #expect {
+            try ConfigLibrary(["backends": .list("folder:/nowhere", place), "open": true])
+        } throws: { error in
+            let problem = error as? Problem
+            return problem?.detail?.contains("in place 2") == true && !"\(error)".contains("hidden")
+        }
+        #expect(throws: Never.self) {
+            try ConfigLibrary(["backends": .list("git:ssh://git@host/x.git", "git:git@host:x.git"), "open": true])
+        }
+    }
+
+    @Test func `a setting of another type is refused, and not replaced by its default`() {
+        let settings: [AbsoluteConfigKey: ConfigValue] = ["backends": .list("folder:/nowhere"), "open": true]
+        for key in ["refreshSeconds", "git.seconds", "open"] {
+            #expect(throws: Problem.self) {
+                try ConfigLibrary(settings.merging([AbsoluteConfigKey(ConfigKey(key)): "soon"]) { $1 })
+            }
+        }
+        #expect(throws: Problem.self) { try RegistryDesk(["preservation.enabled": "perhaps"]) }
+        #expect(throws: Problem.self) { try RegistryDesk(["most.instances": "many"]) }
     }
 
     @Test func `a server that nobody could use does not start`() throws {

@@ -140,6 +140,66 @@ import Values
         }
     }
 
+    @Test func `settings with a secret that the server could not decrypt do not replace those of before, nor begin anything`() async throws
+    {
+        let broken = "a: 2\nsome.secret: '{cipher}nonsense'\n"
+        try await withServer(["sales.yml": "a: 1", "payments.yml": broken]) { server in
+            await #expect {
+                try await server.connect(applications: ["payments"])
+            } throws: { ($0 as? RemoteProvider.Unreachable)?.description.contains("some.secret") == true }
+            try await server.following { provider in
+                try await server.repository.commit(["sales.yml": broken])
+                try await server.announce("sales.yml")
+                try await eventually("it is said") { provider.trouble?.contains("some.secret") == true }
+                #expect(try provider.value(forKey: ["a"], type: .int).value?.content == .int(1))
+                try await server.repository.commit(["sales.yml": "a: 3"])
+                try await server.announce("sales.yml")
+                try await eventually("it is mended") {
+                    try provider.trouble == nil && provider.value(forKey: ["a"], type: .int).value?.content == .int(3)
+                }
+            }
+        }
+    }
+
+    @Test func `settings do not vanish, neither while it runs nor between two runs`() async throws {
+        try await withServer(["sales.yml": "a: 1", "other.yml": "b: 1"]) { server in
+            try await server.following { provider in
+                try await server.repository.git("rm", "--quiet", "sales.yml")
+                try await server.repository.commit([:])
+                try await server.announce("sales.yml")
+                try await eventually("it is said") { provider.trouble?.contains("sales") == true }
+                #expect(try provider.value(forKey: ["a"], type: .int).value?.content == .int(1))
+            }
+            let later = try await server.connect()
+            #expect(later.trouble != nil)
+            #expect(try later.value(forKey: ["a"], type: .int).value?.content == .int(1))
+        }
+    }
+
+    @Test func `who only looks keeps nothing, and a folder that cannot be written is no reason not to begin`() async throws {
+        try await withServer(["sales.yml": "a: 1"]) { server in
+            _ = try await server.connect(keeps: false)
+            #expect(!FileManager.default.fileExists(atPath: server.settings))
+            // A file where the folder would be.
+            try "".write(toFile: server.settings, atomically: true, encoding: .utf8)
+            let provider = try await server.connect()
+            #expect(provider.trouble == nil)
+            #expect(try provider.value(forKey: ["a"], type: .int).value?.content == .int(1))
+        }
+    }
+
+    @Test func `who may not read is told so at once`() async throws {
+        try await withServer(["sales.yml": "a: 1"], settings: ["open": false, "users": .list("sales"), "user.sales.password": "s"]) {
+            server in
+            let start = ContinuousClock.now
+            await #expect {
+                try await server.connect()
+            } throws: { ($0 as? RemoteProvider.Unreachable)?.description.contains("401") == true }
+            // It would be patient for a minute otherwise.
+            #expect(ContinuousClock.now - start < .seconds(30))
+        }
+    }
+
     @Test func `of several servers the first that answers is believed`() async throws {
         try await withServer(["sales.yml": "a: 1"]) { server in
             let provider = try await server.connect(urls: ["http://127.0.0.1:1", server.url])
@@ -182,12 +242,13 @@ private struct RunningConfigServer: Sendable {
     var url: String { "http://127.0.0.1:\(port)" }
 
     func connect(
-        applications: [String] = ["sales"], profiles: [String] = ["default"], label: String? = nil, urls: [String]? = nil
+        applications: [String] = ["sales"], profiles: [String] = ["default"], label: String? = nil, urls: [String]? = nil,
+        keeps: Bool = true
     ) async throws -> RemoteProvider {
         try await RemoteProvider.connect(
             RemoteAddress(
                 urls: urls ?? [url], user: nil, password: nil, applications: applications, profiles: profiles, label: label),
-            folder: settings, poll: .seconds(3_600), patience: .seconds(60))
+            folder: settings, keeps: keeps, poll: .seconds(3_600), patience: .seconds(60))
     }
 
     func announce(_ path: String) async throws {
@@ -227,8 +288,10 @@ private final class Mutexed<Value: Sendable>: Sendable {
     func set(_ value: Value) { mutex.withLock { $0 = value } }
 }
 
-private func withServer(_ files: [String: String], _ body: (RunningConfigServer) async throws -> Void) async throws {
-    try await withLibrary(files) { library, repository in
+private func withServer(
+    _ files: [String: String], settings: [AbsoluteConfigKey: ConfigValue] = [:], _ body: (RunningConfigServer) async throws -> Void
+) async throws {
+    try await withLibrary(files, settings: settings) { library, repository in
         let server = RunningConfigServer(
             library: library, repository: repository, port: try Ports.lasting(1)[0],
             settings: NSTemporaryDirectory() + "kept-\(UUID().uuidString)")

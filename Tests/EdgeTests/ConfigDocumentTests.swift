@@ -1,3 +1,4 @@
+import ConfigServer
 import Configuration
 import Foundation
 import HTTPTypes
@@ -201,6 +202,27 @@ import Values
 }
 
 /// A folder of settings of a test's own.
+@Suite struct ConfigFolderTests {
+    @Test func `a folder without files is none, at the start and later`() async throws {
+        let folder = try ConfigFolder([:])
+        defer { folder.remove() }
+        let library = try ConfigLibrary(on: "folder:\(folder.path)")
+        #expect(await library.get("/sales/default").status == .serviceUnavailable)
+        try folder.write(["sales.yml": "a: 1"])
+        #expect(await library.text("/sales-default.json") == #"{"a":1}"#)
+        try FileManager.default.removeItem(atPath: "\(folder.path)/sales.yml")
+        #expect(await library.post("/monitor", "path=*").status == .serviceUnavailable)
+        // What nobody has asked for yet cannot be read, and is not empty.
+        #expect(await library.get("/sales/dev").status == .serviceUnavailable)
+        var failed: [String] = []
+        for check in library.server.checks where await !check.passes() { failed.append(check.name) }
+        #expect(failed == ["settings-refresh"])
+        try folder.write(["sales.yml": "a: 2"])
+        #expect(await library.post("/monitor", "path=*").status == .ok)
+        #expect(await library.text("/sales-default.json") == #"{"a":2}"#)
+    }
+}
+
 struct ConfigFolder: Sendable {
     let path: String
 

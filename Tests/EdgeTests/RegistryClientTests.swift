@@ -54,6 +54,19 @@ import Values
             answer: { !hasStream && $0.target.hasPrefix("/eureka/changes") ? Reply(status: .notFound) : nil }, body)
     }
 
+    @Test func `what takes HTTPS is registered so`() async throws {
+        try await withRegistry(hasStream: true) { desk, port in
+            let process = Process([RegistryClientTests.url(port)], port: nil)
+            process.client.enter(RegistryClientTests.service, host: "10.0.0.1", port: 8_443, isEncrypted: true, outOf: 1)
+            try await withRunning([process.client]) {
+                try await eventually("it is registered") { try await desk.instance("SHOP", "10.0.0.1:shop:8443") != nil }
+                let found = try #require(try await desk.instance("SHOP", "10.0.0.1:shop:8443"))
+                #expect(found.securePort == .init(8_443, isEnabled: true) && !found.port.isEnabled)
+                #expect(found.homePageURL == "https://10.0.0.1:8443/" && found.secureHealthCheckURL == "https://10.0.0.1:8443/health/ready")
+            }
+        }
+    }
+
     @Test(arguments: [true, false])
     func `a process registers, renews, hears of others as they come, change and go, and is gone when it stops`(hasStream: Bool) async throws
     {

@@ -145,6 +145,41 @@ import Values
         #expect(pending.count == 20_000)
     }
 
+    @Test func `an end and what was taken back are told before what begins anew`() {
+        var pending = PendingReplications()
+        func add(_ action: Replication.Action, _ id: String) {
+            pending.add(Replication(action: action, key: .init(app: "SHOP", id: id), at: after(0)))
+        }
+        for action in [Replication.Action.cancel, .register, .heartbeat, .register] { add(action, "a") }
+        for action in [Replication.Action.deleteStatusOverride, .register, .register] { add(action, "b") }
+        #expect(pending.hasRegistration(of: .init(app: "SHOP", id: "a")) && !pending.hasRegistration(of: .init(app: "SHOP", id: "c")))
+        #expect(pending.take(atMost: 10).map(\.action) == [.cancel, .register, .deleteStatusOverride, .register])
+    }
+
+    @Test func `a status that a peer says was decreed is taken over, but not against what was changed here just before`() throws {
+        var table = table()
+        try table.register(.example(), isReplicated: false, at: after(0))
+        table.adopt(override: .outOfService, of: RegistryLeaseTests.key, at: after(1))
+        #expect(table[RegistryLeaseTests.key]?.instance.status == .outOfService)
+        #expect(table[RegistryLeaseTests.key]?.instance.overriddenStatus == .outOfService)
+        _ = table.removeOverride(RegistryLeaseTests.key, status: .up, dirtyAt: nil, at: after(2))
+        table.adopt(override: .outOfService, of: RegistryLeaseTests.key, at: after(3))
+        #expect(table[RegistryLeaseTests.key]?.instance.status == .up)
+        table.adopt(override: .outOfService, of: RegistryLeaseTests.key, at: after(122))
+        #expect(table[RegistryLeaseTests.key]?.instance.status == .outOfService)
+    }
+
+    @Test func `who renews every 40 seconds is expected one and a half times a minute`() throws {
+        var table = table()
+        for number in 0..<20 {
+            var instance = RegisteredInstance.example("\(number)")
+            instance.lease.renewalSeconds = 40
+            try table.register(instance, isReplicated: false, at: after(0))
+        }
+        // Of 30 renewals 85 in a hundred.
+        #expect(table.preservationState(at: after(61)).threshold == 26)
+    }
+
     // MARK: Names in XML
 
     @Test(arguments: [

@@ -130,6 +130,17 @@ import Values
         #expect(try await desk.everything().instances.count == 2)
     }
 
+    @Test func `more members than can be meant are refused before they are looked at`() async throws {
+        let desk = try RegistryDesk()
+        var instance = RegisteredInstance.example()
+        for number in 0...1_000 { instance.metadata["\(number)"] = "" }
+        let json = await desk.register(instance)
+        #expect(json.status == .badRequest && json.text.contains("1000 keys"), "\(json.text)")
+        let children = (0...1_000).map { "<a\($0)/>" }.joined()
+        let xml = await desk.call(.post, "/eureka/apps/SHOP", body: "<instance><metadata>\(children)</metadata></instance>")
+        #expect(xml.status == .badRequest && xml.text.contains("1000 others"), "\(xml.text)")
+    }
+
     @Test func `a body may be packed, but not hold more than a body may`() async throws {
         let desk = try RegistryDesk()
         func post(_ bytes: [UInt8]) async -> HTTPResponse.Status {

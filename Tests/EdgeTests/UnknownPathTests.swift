@@ -10,7 +10,7 @@ import Testing
     @Test(arguments: [RegistryServer.self, SettingsServer.self] as [any EdgeServer.Type])
     func `an address that means nothing gets 404`(_ type: any EdgeServer.Type) async throws {
         // What one of them cannot start without.
-        let folder = try ConfigFolder([:])
+        let folder = try ConfigFolder(["application.yml": ""])
         defer { folder.remove() }
         let settings = InMemoryProvider(values: [
             "backends": ConfigValue(.stringArray(["folder:\(folder.path)"]), isSecret: false),

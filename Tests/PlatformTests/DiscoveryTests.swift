@@ -39,6 +39,24 @@ import Values
         }
     }
 
+    @Test func `an instance that comes back before its requests have ended has them in hand`() throws {
+        let instances = DiscoveryTests.instances(2)
+        let balancer = Balancer([instances[0]], of: DiscoveryTests.service)
+        for _ in 0..<5 { #expect(balancer.choose() == instances[0]) }
+        balancer.replace(with: [instances[1]])
+        #expect(balancer.count == 1)
+        for _ in 0..<3 { #expect(balancer.choose() == instances[1]) }
+        balancer.ended(instances[0], .answered)
+        balancer.replace(with: instances)
+        // Four against three.
+        #expect(balancer.choose() == instances[1])
+        for _ in 0..<4 { balancer.ended(instances[0], .answered) }
+        // None against four: it gets the next four, and no more.
+        for _ in 0..<4 { #expect(balancer.choose() == instances[0]) }
+        balancer.replace(with: [])
+        #expect(balancer.choose() == nil && balancer.count == 0)
+    }
+
     @Test func `a service without instances has none to choose`() {
         #expect(Balancer([], of: DiscoveryTests.service).choose() == nil)
     }
@@ -123,6 +141,28 @@ import Values
             try #require(left.count == 2)
             #expect((1...3_000).contains(left[0]) && (3_001...10_000).contains(left[1]))
         }
+    }
+
+    @Test func `who begins an answer and does not end it is waited for until the deadline, and has failed`() async throws {
+        try await Peer.with({ _ in .half }) { peer in
+            try await withTransport([peer.instance]) { transport in
+                let start = ContinuousClock.now
+                await #expect {
+                    try await Deadline.$current.withValue(.now + .milliseconds(300)) {
+                        _ = try await transport.send(.get, to: DiscoveryTests.service)
+                    }
+                } throws: { ($0 as? Problem)?.status == 503 }
+                #expect((.milliseconds(290) ..< .seconds(5)).contains(ContinuousClock.now - start))
+            }
+        }
+    }
+
+    @Test func `what ends in time is not disturbed, what does not is cancelled, and so is what nobody wants any more`() async throws {
+        #expect(try await within(.seconds(60)) { 7 } == 7)
+        await #expect(throws: TimeIsOver.self) { try await within(.milliseconds(50)) { try await Task.sleep(for: .seconds(600)) } }
+        let unwanted = Task { try await within(.seconds(600)) { try await Task.sleep(for: .seconds(600)) } }
+        unwanted.cancel()
+        await #expect(throws: CancellationError.self) { try await unwanted.value }
     }
 
     @Test func `who does not answer is waited for until the deadline, and no longer`() async throws {
@@ -234,6 +274,8 @@ private final class Peer: Sendable {
     enum Reaction: Sendable {
         case answer(Int, [(String, String)], [UInt8])
         case nothing
+        /// A head, and of its body nothing.
+        case half
         case hangUp
     }
 
@@ -311,6 +353,10 @@ private final class Peer: Sendable {
                 seen.requests.withLock { $0.append(request) }
                 switch react(request) {
                 case .nothing: break
+                case .half:
+                    let fields: HTTPHeaders = ["Content-Length": "10"]
+                    context.writeAndFlush(
+                        wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: fields))), promise: nil)
                 case .hangUp: context.close(promise: nil)
                 case .answer(let status, let headers, let body):
                     let fields = HTTPHeaders(headers + [("Content-Length", "\(body.count)")])

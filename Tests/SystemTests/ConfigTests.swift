@@ -265,6 +265,22 @@ extension WholeSystem {
             }
         }
 
+        @Test(arguments: [
+            ["TICKETFLOW_CONFIG_SERVER_BACKENDS": "git:https://me:hidden-one@host/x.git", "TICKETFLOW_CONFIG_SERVER_OPEN": "true"],
+            ["TICKETFLOW_CONFIG_URLS": "http://me:hidden-one@127.0.0.1:1"], ["TICKETFLOW_CONFIG_URLS": "hidden-one"],
+        ])
+        func `a password in a URL is refused, and not shown`(_ settings: [String: String]) async throws {
+            let role = settings["TICKETFLOW_CONFIG_URLS"] == nil ? "config-server" : "sales-manager"
+            let folder = try TemporaryFolder()
+            defer { folder.remove() }
+            for command in ["config", "serve"] {
+                let run = try await ChildProcess.run(
+                    RunningProgram.executable, [command, role, "--data", folder.path], environment: settings)
+                #expect(run.end != .exit(0) && run.errors.contains("in place 1"), "\(run.errors)")
+                #expect(!run.output.contains("hidden-one") && !run.errors.contains("hidden-one"), "\(run.output)\(run.errors)")
+            }
+        }
+
         @Test func `a service's credentials do not read another's secrets`() async throws {
             let files = ["sales-manager.yml": "database.url: secret-of-sales", "ticket-manager.yml": "database.url: secret-of-tickets"]
             try await ConfigServerProcess.with(files) { server in

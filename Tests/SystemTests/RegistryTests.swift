@@ -152,6 +152,25 @@ extension WholeSystem {
             }
         }
 
+        @Test
+        func `without the Config Server a part starts with its last settings, registers and is ready`() async throws {
+            try await ConfigServerProcess.with(["application.yml": "log.level: info\n"]) { server in
+                try await withProgram(RegistryTests.settings.merging(server.clientSettings) { $1 }, shape: .distributed) { program in
+                    try await server.stop()
+                    let part = program.parts(of: "event-manager")[0]
+                    part.send(SIGTERM)
+                    #expect(try await part.ended() == .exit(0))
+                    try await program.start(part)
+                    let health = try await program.health(of: part)
+                    #expect(health.status == 200 && health.text.contains(#""config-server":"failed""#), "\(health.text)")
+                    #expect(health.text.contains(#""registration":"ok""#))
+                    try await eventually("it is listed") {
+                        try await program.listed(at: program.registries[0]).contains { $0.port.number == part.port && $0.status == .up }
+                    }
+                }
+            }
+        }
+
         // MARK: Instances that come and go
 
         @Test

@@ -1,4 +1,5 @@
 package import Configuration
+import ServiceKit
 package import Values
 
 /// The settings of the gateway, below `borderGateway`. All but where it listens may change while it runs.
@@ -33,7 +34,7 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
     package var hasAccessLog: Bool
 
     package init(_ settings: ConfigSnapshotReader) throws {
-        trustedProxies = try (settings.stringArray(forKey: "trustedProxies") ?? []).map { text in
+        trustedProxies = try settings.texts("trustedProxies", default: []).map { text in
             guard let network = Network(text) else {
                 throw Invalid(description: "borderGateway.trustedProxies cannot be \(text); say networks such as 10.0.0.0/8.")
             }
@@ -43,31 +44,20 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
         perUser = try BorderGatewayConfiguration.limit(settings, "limits.user", "50/s burst 200")
         signIn = try BorderGatewayConfiguration.limit(settings, "limits.signIn", "60/min burst 30")
         coupons = try BorderGatewayConfiguration.limit(settings, "limits.coupons", "60/min burst 20")
-        routes = try settings.string(forKey: "routes").map { try RouteRule.list($0) } ?? []
-        connectionsPerAddress = try BorderGatewayConfiguration.number(settings, "connectionsPerAddress", 2_000, 1...1_000_000)
-        hasAccessLog = settings.bool(forKey: "accessLog", default: false)
-        headTime = .seconds(Int64(try BorderGatewayConfiguration.number(settings, "headSeconds", 10, 1...600)))
-        bodyTime = .seconds(Int64(try BorderGatewayConfiguration.number(settings, "bodySeconds", 30, 1...3_600)))
-        idleTime = .seconds(Int64(try BorderGatewayConfiguration.number(settings, "idleSeconds", 75, 1...3_600)))
+        routes = try settings.text("routes").map { try RouteRule.list($0) } ?? []
+        connectionsPerAddress = try settings.number("connectionsPerAddress", default: 2_000, in: 1...1_000_000)
+        hasAccessLog = try settings.flag("accessLog", default: false)
+        headTime = .seconds(Int64(try settings.number("headSeconds", default: 10, in: 1...600)))
+        bodyTime = .seconds(Int64(try settings.number("bodySeconds", default: 30, in: 1...3_600)))
+        idleTime = .seconds(Int64(try settings.number("idleSeconds", default: 75, in: 1...3_600)))
     }
 
     private static func limit(_ settings: ConfigSnapshotReader, _ key: String, _ usual: String) throws -> RateLimit? {
-        let text = settings.string(forKey: ConfigKey(key), default: usual)
+        let text = try settings.text(ConfigKey(key), default: usual)
         if text == "off" { return nil }
         guard let limit = RateLimit(text) else {
             throw Invalid(description: "borderGateway.\(key) cannot be \(text); say such as 20/s, 600/min, 10/h, 20/s burst 100, or off.")
         }
         return limit
-    }
-
-    private static func number(
-        _ settings: ConfigSnapshotReader, _ key: String, _ usual: Int, _ range: ClosedRange<Int>
-    ) throws -> Int {
-        let number = settings.int(forKey: ConfigKey(key), default: usual)
-        guard range.contains(number) else {
-            throw Invalid(
-                description: "borderGateway.\(key) cannot be \(number); say a number from \(range.lowerBound) to \(range.upperBound).")
-        }
-        return number
     }
 }

@@ -2,6 +2,7 @@ import Configuration
 import Crypto
 import Discovery
 import Foundation
+import ServiceKit
 
 /// Who may read the settings of which application, and who may do what else.
 struct Access: Sendable {
@@ -29,10 +30,10 @@ struct Access: Sendable {
     /// - `users`: their names. `user.NAME.password` (a secret). `user.NAME.applications`: whose settings they read, by default those of
     ///   the application of their own name; `*` for all. `user.NAME.may`: `encrypt`, `decrypt`, `monitor`; by default none.
     /// - `open`: whether everybody may do everything who reaches the server; only where there are no users. Default false.
-    init(_ reader: ConfigReader) throws {
-        let names = reader.stringArray(forKey: "users", default: [])
+    init(_ reader: ConfigSnapshotReader) throws {
+        let names = try reader.texts("users", default: [])
         guard !names.isEmpty else {
-            guard reader.bool(forKey: "open", default: false) else {
+            guard try reader.flag("open", default: false) else {
                 throw Problem.badRequest(
                     "Nothing says who may read settings. Set TICKETFLOW_CONFIG_SERVER_USERS and a password for each, or TICKETFLOW_CONFIG_SERVER_OPEN=true for everybody."
                 )
@@ -44,10 +45,10 @@ struct Access: Sendable {
         var users: [String: User] = [:]
         for name in names {
             let key = "user.\(name)"
-            guard let password = reader.string(forKey: ConfigKey("\(key).password"), isSecret: true), !password.isEmpty else {
+            guard let password = try reader.text(ConfigKey("\(key).password"), isSecret: true), !password.isEmpty else {
                 throw Problem.badRequest("The setting configServer.\(key).password is missing.")
             }
-            let rights = try reader.stringArray(forKey: ConfigKey("\(key).may"), default: []).map { text in
+            let rights = try reader.texts(ConfigKey("\(key).may"), default: []).map { text in
                 guard let right = Right(rawValue: text) else {
                     throw Problem.badRequest(
                         "The setting configServer.\(key).may cannot be \(text); there are \(Right.allCases.map(\.rawValue).joined(separator: ", "))."
@@ -57,7 +58,7 @@ struct Access: Sendable {
             }
             users[name] = User(
                 name: name, password: SHA256.hash(data: Data(password.utf8)),
-                applications: Set(reader.stringArray(forKey: ConfigKey("\(key).applications"), default: [name])), rights: Set(rights))
+                applications: Set(try reader.texts(ConfigKey("\(key).applications"), default: [name])), rights: Set(rights))
         }
         self.users = users
         applications = Set(users.values.flatMap(\.applications)).subtracting(["*"]).union([Access.shared]).sorted { $0.count > $1.count }
@@ -103,6 +104,15 @@ struct Access: Sendable {
         guard let first = names.first, isOpen(first, to: user),
             names.dropFirst().allSatisfy({ owner(of: $0) == nil || isOpen($0, to: user) })
         else { throw Problem.forbidden("The user \(user.name) may not read this file.") }
+    }
+
+    /// Holds that nothing in the path of a file that was found is named after an application of others.
+    func demandReading(found path: String, by user: User?) throws {
+        guard let user, !user.readsAll else { return }
+        let names = path.split(separator: "/").map { component in String(component.prefix { $0 != "." }) }
+        guard names.allSatisfy({ owner(of: $0) == nil || isOpen($0, to: user) }) else {
+            throw Problem.forbidden("The user \(user.name) may not read these settings.")
+        }
     }
 
     private func isOpen(_ name: String, to user: User) -> Bool {

@@ -1,6 +1,7 @@
 import Configuration
 import Discovery
 import Foundation
+import ServiceKit
 import Values
 
 /// The settings of the Config Server, behind `configServer.`. All are read once, at start.
@@ -42,36 +43,28 @@ struct ConfigServerConfiguration: Sendable {
     }
 
     /// Throws `Problem` for a setting that cannot be meant.
-    init(_ reader: ConfigReader) throws {
-        let backends = reader.stringArray(forKey: "backends", default: [])
-        places = try backends.map(Place.init)
+    init(_ reader: ConfigSnapshotReader) throws {
+        let backends = try reader.texts("backends", default: [])
+        places = try backends.enumerated().map { try Place($1, inPlace: $0 + 1) }
         guard !places.isEmpty else {
             throw Problem.badRequest(
                 "Nothing says where the settings are. Set TICKETFLOW_CONFIG_SERVER_BACKENDS, such as git:https://host/settings.git or folder:/etc/ticketflow."
             )
         }
-        searchPaths = reader.stringArray(forKey: "searchPaths", default: [""]).map { $0.trimming { $0 == "/" } }
-        labels = reader.string(forKey: "label").map { [$0] } ?? ["main", "master"]
-        func seconds(_ key: ConfigKey, default value: Int, _ range: ClosedRange<Int>) throws -> TimeSpan {
-            let setting = reader.int(forKey: key, default: value)
-            guard range.contains(setting) else {
-                throw Problem.badRequest(
-                    "The setting configServer.\(key) is \(setting); it must be from \(range.lowerBound) to \(range.upperBound).")
-            }
-            return .seconds(Int64(setting))
+        searchPaths = try reader.texts("searchPaths", default: [""]).map { $0.trimming { $0 == "/" } }
+        labels = try reader.text("label").map { [$0] } ?? ["main", "master"]
+        refresh = .seconds(Int64(try reader.number("refreshSeconds", default: 10, in: 1...86_400)))
+        gitTime = .seconds(Int64(try reader.number("git.seconds", default: 30, in: 1...3_600)))
+        gitCredentials = try reader.text("git.user").map {
+            Credentials(user: $0, password: try reader.text("git.password", isSecret: true) ?? "")
         }
-        refresh = try seconds("refreshSeconds", default: 10, 1...86_400)
-        gitTime = try seconds("git.seconds", default: 30, 1...3_600)
-        gitCredentials = reader.string(forKey: "git.user").map {
-            Credentials(user: $0, password: reader.string(forKey: "git.password", isSecret: true, default: ""))
-        }
-        sshKey = reader.string(forKey: "git.sshKey")
+        sshKey = try reader.text("git.sshKey")
         access = try Access(reader)
-        webhookSecret = reader.string(forKey: "webhookSecret", isSecret: true).flatMap { $0.isEmpty ? nil : $0 }
-        let salt = reader.string(forKey: "encrypt.salt", default: "deadbeef")
-        if let key = reader.string(forKey: "encrypt.key", isSecret: true), !key.isEmpty {
+        webhookSecret = try reader.text("webhookSecret", isSecret: true).flatMap { $0.isEmpty ? nil : $0 }
+        let salt = try reader.text("encrypt.salt", default: "deadbeef")
+        if let key = try reader.text("encrypt.key", isSecret: true), !key.isEmpty {
             cipher = try SettingsCipher(key: key, salt: salt)
-        } else if let file = reader.string(forKey: "encrypt.keyFile") {
+        } else if let file = try reader.text("encrypt.keyFile") {
             guard let key = try? String(contentsOfFile: file, encoding: .utf8) else {
                 throw Problem.badRequest("The setting configServer.encrypt.keyFile names \(file), which cannot be read.")
             }
@@ -83,14 +76,21 @@ struct ConfigServerConfiguration: Sendable {
 }
 
 extension ConfigServerConfiguration.Place {
-    fileprivate init(_ text: String) throws {
+    /// Nothing of it is said again: it may hold a password.
+    fileprivate init(_ text: String, inPlace place: Int) throws {
+        // With SSH a name before the host is part of the address, and no secret.
+        if let user = text.firstMatch(of: /:\/\/([^\/]*)@/)?.output.1, user.contains(":") || !text.hasPrefix("git:ssh:") {
+            throw Problem.badRequest(
+                "The setting configServer.backends has a user or a password in place \(place); say them with configServer.git.user and configServer.git.password."
+            )
+        }
         let parts = text.split(separator: ":", maxSplits: 1)
         switch parts.first {
         case "git" where parts.count == 2: self = .git(String(parts[1]))
         case "folder" where parts.count == 2: self = .folder(String(parts[1]))
         default:
             throw Problem.badRequest(
-                "The setting configServer.backends cannot be \(text); say git: and a repository, or folder: and a folder, such as folder:/etc/ticketflow."
+                "The setting configServer.backends has no backend in place \(place); say git: and a repository, or folder: and a folder, such as folder:/etc/ticketflow."
             )
         }
     }

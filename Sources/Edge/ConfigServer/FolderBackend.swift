@@ -7,7 +7,7 @@ import Synchronization
 import Values
 
 /// A folder of this machine. It is looked through on every refresh; what was seen then is what is served. Links are followed only
-/// where they end inside of it.
+/// where they end inside of it. One without any file is not what is meant, and rather a place where nothing was mounted.
 final class FolderBackend: Backend {
     private struct State {
         var tree: FileTree?
@@ -99,6 +99,7 @@ final class FolderBackend: Backend {
                 guard files.count <= mostFiles else { throw Unreadable(description: "\(folder) has more than \(mostFiles) files") }
             }
         }
+        guard !files.isEmpty else { throw Unreadable(description: "\(folder) has no files") }
         var hash = SHA256()
         for (path, file) in files.sorted(by: { $0.key < $1.key }) { hash.update(data: Data("\(path)\n\(file.id)\n\(file.size)\n\n".utf8)) }
         let version = hex(of: hash.finalize().prefix(20))

@@ -51,6 +51,8 @@ struct GitProgram: Sendable {
         var options = PlatformOptions()
         // Without a terminal there is nothing to ask at.
         options.createSession = true
+        // Git has programs of its own for what it fetches, which end with it: the session is a process group too.
+        options.teardownSequence = [.gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: .seconds(2))]
         let all = ["--git-dir=\(folder)", "-c", "gc.autoDetach=false", "-c", "core.hooksPath=/dev/null"] + arguments
         let variables = Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })
         return try await withThrowingTaskGroup(of: [UInt8]?.self) { group in

@@ -51,14 +51,7 @@ final class SettingsLibrary: Sendable {
         let labels = label.map { [$0] } ?? configuration.labels
         var trees: [(any Backend, FileTree)] = []
         for backend in backends {
-            do {
-                if let tree = try await backend.tree(labels) { trees.append((backend, tree)) }
-            } catch let problem as Problem {
-                throw problem
-            } catch {
-                logger.warning("a backend cannot be read", metadata: ["backend": "\(backend.name)", "error": "\(error)"])
-                throw Problem.unavailable("The settings cannot be read at the moment.")
-            }
+            if let tree = try await reading(backend, { try await backend.tree(labels) }) { trees.append((backend, tree)) }
         }
         // Where there are labels at all one must be known.
         let known = trees.first { $0.0.hasLabels } ?? (backends.contains(where: \.hasLabels) ? nil : trees.first)
@@ -68,6 +61,18 @@ final class SettingsLibrary: Sendable {
                 detail: "No branch, tag or commit is called \(labels.joined(separator: " or ")).")
         }
         return Edition(label: known.1.label, trees: trees)
+    }
+
+    /// - Throws: 503 where the backend cannot be read.
+    private func reading<Result>(_ backend: any Backend, _ read: () async throws -> Result) async throws -> Result {
+        do {
+            return try await read()
+        } catch let problem as Problem {
+            throw problem
+        } catch {
+            logger.warning("a backend cannot be read", metadata: ["backend": "\(backend.name)", "error": "\(error)"])
+            throw Problem.unavailable("The settings cannot be read at the moment.")
+        }
     }
 
     func document(_ application: String, _ profiles: [String], label: String?, in edition: Edition) async throws -> Answer {
@@ -88,20 +93,43 @@ final class SettingsLibrary: Sendable {
         }
     }
 
-    /// - Returns: nil where there is none.
-    func file(
-        _ path: [String], _ application: String, _ profiles: [String], in edition: Edition
-    ) async throws -> (bytes: [UInt8], modified: Instant?)? {
+    /// A file of an edition.
+    struct Found: Sendable {
+        let path: String
+        fileprivate let tree: FileTree
+        fileprivate let backend: any Backend
+    }
+
+    /// The plain file that is meant; nil where there is none.
+    func file(_ path: [String], _ application: String, _ profiles: [String], in edition: Edition) -> Found? {
         for (backend, tree) in edition.trees {
             for folder in folders(application, profiles, tree) {
                 for candidate in SettingsLibrary.candidates(path.joined(separator: "/"), profiles) {
                     let full = folder + candidate
-                    guard tree.files[full] != nil else { continue }
-                    return (try await backend.contents(of: full, in: tree), try await backend.modified(full, in: tree))
+                    if tree.files[full] != nil { return Found(path: full, tree: tree, backend: backend) }
                 }
             }
         }
         return nil
+    }
+
+    func contents(of file: Found) async throws -> (bytes: [UInt8], modified: Instant?) {
+        try await reading(file.backend) {
+            (try await file.backend.contents(of: file.path, in: file.tree), try await file.backend.modified(file.path, in: file.tree))
+        }
+    }
+
+    /// The files that the settings of an application are made of, the one that wins first.
+    func files(_ application: String, _ profiles: [String], in edition: Edition) -> [Found] {
+        edition.trees.flatMap { backend, tree -> [Found] in
+            let folders = folders(application, profiles, tree)
+            return SettingsLibrary.stems(application, profiles).flatMap { stem in
+                folders.flatMap { folder in
+                    SettingsFile.extensions.map { "\(folder)\(stem).\($0)" }.filter { tree.files[$0] != nil }
+                        .map { Found(path: $0, tree: tree, backend: backend) }
+                }
+            }
+        }
     }
 
     /// The settings in force, to fill in placeholders of plain files.
@@ -152,23 +180,13 @@ final class SettingsLibrary: Sendable {
 
     private func sources(_ application: String, _ profiles: [String], _ edition: Edition) async throws -> [SettingsDocument.Source] {
         var sources: [SettingsDocument.Source] = []
-        for (backend, tree) in edition.trees {
-            let folders = folders(application, profiles, tree)
-            for stem in SettingsLibrary.stems(application, profiles) {
-                for folder in folders {
-                    for path in SettingsFile.extensions.map({ "\(folder)\(stem).\($0)" }) where tree.files[path] != nil {
-                        sources += try await read(path, tree, backend, profiles)
-                    }
-                }
-            }
-        }
+        for file in files(application, profiles, in: edition) { sources += try await read(file, profiles) }
         return sources
     }
 
-    private func read(
-        _ path: String, _ tree: FileTree, _ backend: any Backend, _ profiles: [String]
-    ) async throws -> [SettingsDocument.Source] {
-        let bytes = try await backend.contents(of: path, in: tree)
+    private func read(_ file: Found, _ profiles: [String]) async throws -> [SettingsDocument.Source] {
+        let (path, backend) = (file.path, file.backend)
+        let bytes = try await reading(backend) { try await backend.contents(of: path, in: file.tree) }
         guard let text = String(validating: bytes, as: UTF8.self) else { throw unusable("\(path) is not UTF-8", backend) }
         let parts: [SettingsFile.Part]
         do {

@@ -26,12 +26,12 @@ package struct SettingsServer: EdgeServer {
     private let refreshTime = Timer(label: "config_server_refresh_seconds")
 
     package init(_ environment: EdgeEnvironment) throws {
-        configuration = try ConfigServerConfiguration(environment.configuration)
+        configuration = try ConfigServerConfiguration(environment.configuration.snapshot())
         library = SettingsLibrary(configuration, folder: environment.folder, logger: environment.logger)
         logger = environment.logger
     }
 
-    package static func readSettings(_ reader: ConfigReader) throws { _ = try ConfigServerConfiguration(reader) }
+    package static func readSettings(_ reader: ConfigReader) throws { _ = try ConfigServerConfiguration(reader.snapshot()) }
 
     package var services: [any Service] {
         [
@@ -126,6 +126,10 @@ package struct SettingsServer: EdgeServer {
         try configuration.access.demandReading(address.application, address.profiles, by: user)
         if case .file(_, _, _, let path) = address { try configuration.access.demandReading(file: path, by: user) }
         let edition = try await library.edition(address.label)
+        // What names of profiles and search paths have led to counts, not what was asked for.
+        for file in library.files(address.application, address.profiles, in: edition) {
+            try configuration.access.demandReading(found: file.path, by: user)
+        }
         reads.increment()
         switch address {
         case .document(let application, let profiles, let label):
@@ -136,7 +140,9 @@ package struct SettingsServer: EdgeServer {
             let answer = try await library.form(form, application, profiles, isFilled: isFilled, in: edition)
             return reply(answer, type: form.contentType, to: request)
         case .file(let application, let profiles, _, let path):
-            return try await file(path, application, profiles, edition, isFilled: isFilled, request)
+            guard let found = library.file(path, application, profiles, in: edition) else { throw Problem.notFound("file") }
+            try configuration.access.demandReading(found: found.path, by: user)
+            return try await file(found, application, profiles, edition, isFilled: isFilled, request)
         }
     }
 
@@ -156,12 +162,10 @@ package struct SettingsServer: EdgeServer {
     }
 
     private func file(
-        _ path: [String], _ application: String, _ profiles: [String], _ edition: SettingsLibrary.Edition, isFilled: Bool,
+        _ file: SettingsLibrary.Found, _ application: String, _ profiles: [String], _ edition: SettingsLibrary.Edition, isFilled: Bool,
         _ request: IncomingRequest
     ) async throws -> Reply {
-        guard let (bytes, modified) = try await library.file(path, application, profiles, in: edition) else {
-            throw Problem.notFound("file")
-        }
+        let (bytes, modified) = try await library.contents(of: file)
         let isRaw = request.headers[.accept]?.contains("application/octet-stream") == true
         var reply = Reply.bytes(bytes, type: "application/octet-stream")
         if !isRaw, let text = String(validating: bytes, as: UTF8.self) {

@@ -7,6 +7,8 @@ struct Lease: Sendable {
     var instance: RegisteredInstance
     /// A status that an operator has decreed; nil for none.
     var override: RegisteredInstance.Status?
+    /// When that was decreed or taken back here; nil for never.
+    var overrideChangedAt: Instant?
     var registeredAt: Instant
     var endsAt: Instant
 
@@ -34,7 +36,7 @@ struct Lease: Sendable {
     }
 
     /// How many renewals are expected in a minute.
-    var renewalsPerMinute: Int { max(1, 60 / max(1, instance.lease.renewalSeconds)) }
+    var renewalsPerMinute: Double { 60.0 / Double(max(1, instance.lease.renewalSeconds)) }
 }
 
 extension Instant {

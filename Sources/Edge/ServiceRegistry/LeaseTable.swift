@@ -31,6 +31,9 @@ struct LeaseTable: Sendable {
     /// More are forgotten earlier: who has missed some asks for everything.
     static let mostChanges = 10_000
 
+    /// Longer than a registry keeps what a peer has not heard.
+    private static let settling = TimeSpan.minutes(2)
+
     /// In seconds. Who asks for more is not kept for ever when it is gone.
     static let longestLease = 86_400
 
@@ -74,7 +77,9 @@ struct LeaseTable: Sendable {
         instance.lease.evictedAt = 0
         instance.lease.durationSeconds = min(instance.lease.durationSeconds, LeaseTable.longestLease)
         instance.lease.upSince = before?.instance.lease.upSince ?? 0
-        var lease = Lease(instance: instance, override: override, registeredAt: before?.registeredAt ?? now, endsAt: now)
+        var lease = Lease(
+            instance: instance, override: override, overrideChangedAt: before?.overrideChangedAt, registeredAt: before?.registeredAt ?? now,
+            endsAt: now)
         lease.renew(at: now)
         lease.noteWhetherUp(at: now)
         put(lease, key, at: now)
@@ -106,6 +111,7 @@ struct LeaseTable: Sendable {
     mutating func setStatus(_ status: RegisteredInstance.Status, of key: Key, dirtyAt: Int64?, at now: Instant) -> Bool {
         change(key, at: now) { lease in
             lease.override = status == .unknown ? nil : status
+            lease.overrideChangedAt = now
             lease.instance.status = status
             if let dirtyAt { lease.instance.lastDirtyAt = max(lease.instance.lastDirtyAt, dirtyAt) }
         }
@@ -120,8 +126,21 @@ struct LeaseTable: Sendable {
         }
         return change(key, at: now) { lease in
             lease.override = nil
+            lease.overrideChangedAt = now
             lease.instance.status = status
             if let dirtyAt { lease.instance.lastDirtyAt = max(lease.instance.lastDirtyAt, dirtyAt) }
+        }
+    }
+
+    /// Takes over a status that a peer says was decreed, if it is another than here. For a while a change made here is the later one: the
+    /// peer may not have heard of it.
+    mutating func adopt(override: RegisteredInstance.Status, of key: Key, at now: Instant) {
+        guard override != .unknown, let lease = self[key], lease.override != override,
+            lease.overrideChangedAt.map({ $0 + LeaseTable.settling <= now }) ?? true
+        else { return }
+        _ = change(key, at: now) { lease in
+            lease.override = override
+            if lease.instance.status != .down, lease.instance.status != .starting { lease.instance.status = override }
         }
     }
 
@@ -147,7 +166,7 @@ struct LeaseTable: Sendable {
     }
 
     mutating func preservationState(at now: Instant) -> Preservation.State {
-        var expected = 0
+        var expected = 0.0
         for instances in leases.values {
             // Of one that came less than a minute ago not all renewals can have come.
             for lease in instances.values where lease.registeredAt + .minutes(1) <= now { expected += lease.renewalsPerMinute }

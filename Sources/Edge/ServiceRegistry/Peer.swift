@@ -60,7 +60,7 @@ final class Peer: Sendable {
                 batch.removeAll { $0.at < oldest }
                 pending.withLock { $0.forget(before: oldest) }
                 if batch.isEmpty { batch = pending.withLock { $0.take(atMost: Peer.largestBatch) } }
-                batch.removeAll { !isStillSo($0) }
+                batch = stillSo(batch)
                 if batch.isEmpty {
                     if isLast { return }
                     await signal.wait(atMost: Peer.pause)
@@ -80,8 +80,14 @@ final class Peer: Sendable {
     }
 
     /// While something waited, the peer itself may have told the opposite: what is not so any more is not told.
-    private func isStillSo(_ replication: Replication) -> Bool {
-        registry.with { table, _ in (table[replication.key] == nil) == (replication.action == .cancel) }
+    private func stillSo(_ batch: [Replication]) -> [Replication] {
+        // The end of what has begun anew here since is still to be told, before its new beginning.
+        let registered = Set(batch.lazy.filter { $0.action == .register }.map(\.key))
+        return batch.filter { replication in
+            let isThere = registry.with { table, _ in table[replication.key] != nil }
+            guard replication.action == .cancel else { return isThere }
+            return !isThere || registered.contains(replication.key) || pending.withLock { $0.hasRegistration(of: replication.key) }
+        }
     }
 
     private func send(_ batch: [Replication], over connection: RegistryConnection) async -> Bool {

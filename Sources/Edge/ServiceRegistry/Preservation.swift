@@ -52,9 +52,9 @@ struct Preservation: Sendable {
         var threshold: Int
     }
 
-    mutating func state(expected: Int, instances: Int, at now: Instant) -> State {
+    mutating func state(expected: Double, instances: Int, at now: Instant) -> State {
         let renewals = renewalsOfLastMinute(at: now)
-        let threshold = Int((Double(expected) * Preservation.share).rounded(.up))
+        let threshold = Int((expected * Preservation.share).rounded(.up))
         let isWatching = rule.isEnabled && instances >= rule.fewestInstances
         return State(
             isEnabled: rule.isEnabled, isWatching: isWatching, isActive: isWatching && renewals < threshold, renewals: renewals,

@@ -27,6 +27,8 @@ extension IncomingRequest {
         guard isXML else { return bytes }
         do {
             return try XMLReader.json(of: bytes)
+        } catch is XMLReader.TooMany {
+            throw BodyRefused(reply: .badRequest("An element may have at most \(XMLReader.mostChildren) others in it."))
         } catch {
             throw BodyRefused(reply: .badRequest("The body is no XML that can be read here. It must have no document type."))
         }

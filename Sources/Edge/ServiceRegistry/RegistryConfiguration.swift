@@ -1,5 +1,6 @@
 import Configuration
 import Discovery
+import ServiceKit
 import Values
 
 /// The settings of the service registry. All are read once, at start.
@@ -20,23 +21,16 @@ struct RegistryConfiguration: Sendable {
         let password: String
     }
 
-    init(_ reader: ConfigReader) throws {
-        func setting(_ key: ConfigKey, default value: Int, _ range: ClosedRange<Int>) throws -> Int {
-            let setting = reader.int(forKey: key, default: value)
-            guard range.contains(setting) else {
-                throw Problem.badRequest(
-                    "The setting serviceRegistry.\(key) is \(setting); it must be from \(range.lowerBound) to \(range.upperBound).")
-            }
-            return setting
-        }
-        peers = try (reader.stringArray(forKey: "peers", isSecret: true) ?? []).enumerated().map { index, text in
+    /// Throws `Problem` for a setting that cannot be meant.
+    init(_ reader: ConfigSnapshotReader) throws {
+        peers = try reader.texts("peers", isSecret: true, default: []).enumerated().map { index, text in
             guard let address = RegistryAddress(text) else {
                 throw Problem.badRequest(
                     "The setting serviceRegistry.peers has no URL in place \(index + 1); say http://USER:PASSWORD@HOST:8761/eureka.")
             }
             return address
         }
-        switch (reader.string(forKey: "user"), reader.string(forKey: "password", isSecret: true)) {
+        switch (try reader.text("user"), try reader.text("password", isSecret: true)) {
         case (let user?, let password?) where !user.isEmpty && !password.isEmpty && !user.contains(":"):
             credentials = Credentials(user: user, password: password)
         case (nil, nil): credentials = nil
@@ -45,9 +39,9 @@ struct RegistryConfiguration: Sendable {
                 "The settings serviceRegistry.user and serviceRegistry.password go together; a user has no colon.")
         }
         preservation = Preservation.Rule(
-            isEnabled: reader.bool(forKey: "preservation.enabled", default: true),
-            fewestInstances: try setting("preservation.instances", default: 20, 1...1_000_000),
-            longest: .minutes(Int64(try setting("preservation.minutes", default: 30, 1...10_000))))
-        mostInstances = try setting("most.instances", default: 10_000, 1...1_000_000)
+            isEnabled: try reader.flag("preservation.enabled", default: true),
+            fewestInstances: try reader.number("preservation.instances", default: 20, in: 1...1_000_000),
+            longest: .minutes(Int64(try reader.number("preservation.minutes", default: 30, in: 1...10_000))))
+        mostInstances = try reader.number("most.instances", default: 10_000, in: 1...1_000_000)
     }
 }

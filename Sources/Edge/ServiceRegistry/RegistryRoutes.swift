@@ -137,6 +137,8 @@ struct RegistryRoutes: Sendable {
             instance = try JSON.value(EnclosedInstance.self, from: request.incoming.json()).instance
         } catch let refusal as BodyRefused {
             return refusal.reply
+        } catch let tooMuch as TooMuchMetadata {
+            return .badRequest("\(tooMuch)")
         } catch {
             return .badRequest(#"The body must be {"instance": {...}}, or <instance>...</instance> with Content-Type: application/xml."#)
         }
@@ -224,6 +226,8 @@ struct RegistryRoutes: Sendable {
             batch = try JSON.value(from: request.incoming.json())
         } catch let refusal as BodyRefused {
             return refusal.reply
+        } catch let tooMuch as TooMuchMetadata {
+            return .badRequest("\(tooMuch)")
         } catch {
             return .badRequest(#"The body must be {"replicationList": [...]}."#)
         }
@@ -248,7 +252,11 @@ struct RegistryRoutes: Sendable {
             }
         case .heartbeat:
             switch renew(key, dirtyAt: dirtyAt, isFromPeer: true) {
-            case .renewed: return (200, nil)
+            case .renewed:
+                if let override = RegisteredInstance.Status(item.overriddenStatus) {
+                    registry.with { table, now in table.adopt(override: override, of: key, at: now) }
+                }
+                return (200, nil)
             case .unknown: return (404, nil)
             case .older(let instance): return (409, instance)
             }

@@ -1,3 +1,4 @@
+package import Configuration
 package import Discovery
 import FoundationEssentials
 import HTTPTypes
@@ -24,12 +25,14 @@ package struct RegistryServer: EdgeServer {
     private let logger: Logger
 
     package init(_ environment: EdgeEnvironment) throws {
-        configuration = try RegistryConfiguration(environment.configuration)
+        configuration = try RegistryConfiguration(environment.configuration.snapshot())
         logger = environment.logger
         registry = Registry(configuration)
         peers = Peers(configuration.peers, registry: registry, logger: logger)
         routes = RegistryRoutes(registry: registry, answers: AnswerCache(registry), peers: peers)
     }
+
+    package static func readSettings(_ reader: ConfigReader) throws { _ = try RegistryConfiguration(reader.snapshot()) }
 
     package func respond(to request: IncomingRequest) async -> Reply {
         guard isAllowed(request) else {

@@ -98,7 +98,9 @@ struct PendingReplications: Sendable {
         let before = waiting[replication.key] ?? []
         let after: [Replication]
         switch replication.action {
-        case .register, .cancel: after = [replication]
+        // What was taken back or ended before does not come back with a registration: a peer keeps both of an instance that it knows.
+        case .register: after = before.filter { $0.action == .cancel || $0.action == .deleteStatusOverride } + [replication]
+        case .cancel: after = [replication]
         // All else says as well that the instance is there.
         case .heartbeat: after = before.isEmpty ? [replication] : before
         case .statusUpdate, .deleteStatusOverride: after = before.filter { $0.action == .register || $0.action == .cancel } + [replication]
@@ -106,6 +108,10 @@ struct PendingReplications: Sendable {
         if before.isEmpty { order.append(replication.key) }
         waiting[replication.key] = after
         if order.count > PendingReplications.most { waiting[order.removeFirst()] = nil }
+    }
+
+    func hasRegistration(of key: LeaseTable.Key) -> Bool {
+        waiting[key]?.contains { $0.action == .register } ?? false
     }
 
     mutating func take(atMost count: Int) -> [Replication] {

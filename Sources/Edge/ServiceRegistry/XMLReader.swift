@@ -7,6 +7,9 @@ import Discovery
 struct XMLReader {
     struct Malformed: Error {}
 
+    /// An element has more others in it than any document of the protocol that is sent to a registry.
+    struct TooMany: Error {}
+
     private struct Element {
         let name: String
         var attributes: [(String, String)] = []
@@ -15,6 +18,7 @@ struct XMLReader {
     }
 
     private static let deepest = 16
+    static let mostChildren = 1_000
 
     private let bytes: [UInt8]
     private var position = 0
@@ -37,10 +41,11 @@ struct XMLReader {
     // MARK: As JSON
 
     private static func write(_ elements: [Element], to writer: inout RegistryWriter, isMetadata: Bool = false) {
-        var seen: Set<String> = []
-        for element in elements where seen.insert(element.name).inserted {
+        var groups: [String: [Element]] = [:]
+        for element in elements { groups[element.name, default: []].append(element) }
+        for element in elements {
+            guard let same = groups.removeValue(forKey: element.name) else { continue }
             let name = isMetadata ? XMLName.plain(element.name) : element.name
-            let same = elements.filter { $0.name == element.name }
             if same.count > 1 {
                 writer.list(name, same) { write(contentOf: $1, to: &$0) }
             } else if element.children.isEmpty, element.attributes.isEmpty {
@@ -98,6 +103,7 @@ struct XMLReader {
                 try skip(to: "?>")
             } else {
                 position += 1
+                guard element.children.count < XMLReader.mostChildren else { throw TooMany() }
                 element.children.append(try self.element(depth: depth + 1))
             }
         }

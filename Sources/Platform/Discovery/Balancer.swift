@@ -25,15 +25,19 @@ package final class Balancer: Sendable {
     /// Where nothing listens: it costs next to nothing to ask, and a restart shall be noticed soon.
     package static let longestWhileUnreachable = TimeSpan.seconds(2)
     /// How long one that leaves is left alone: by then it is gone, or was meant otherwise.
-    package static let timeToLeave = TimeSpan.seconds(2)
+    package static let timeToLeave = TimeSpan.seconds(4)
     package static let longestEjection = TimeSpan.seconds(30)
 
     private struct Place {
         let instance: Instance
+        /// One that was taken away is chosen no more, and is kept until its last request has ended: it may come back before.
+        var isListed = true
         var inHand = 0
         var failuresInRow = 0
         var ejections = 0
         var ejectedUntil: Instant?
+        /// When it said last that it leaves.
+        var leftAt: Instant?
 
         func isEjected(at now: Instant) -> Bool {
             ejectedUntil.map { now < $0 } ?? false
@@ -56,11 +60,11 @@ package final class Balancer: Sendable {
     /// - Returns: nil where the service has no instance at all.
     package func choose(after tried: Set<Instance> = [], at now: Instant = .now) -> Instance? {
         places.withLock { places in
-            let indices = places.indices
+            let indices = places.indices.filter { places[$0].isListed }
             let chosen =
                 Balancer.lighter(indices.filter { !places[$0].isEjected(at: now) && !tried.contains(places[$0].instance) }, in: places)
                 ?? Balancer.lighter(indices.filter { !tried.contains(places[$0].instance) }, in: places)
-                ?? Balancer.lighter(Array(indices), in: places)
+                ?? Balancer.lighter(indices, in: places)
             guard let chosen else { return nil }
             places[chosen].inHand += 1
             return places[chosen].instance
@@ -71,6 +75,10 @@ package final class Balancer: Sendable {
         places.withLock { places in
             guard let index = places.firstIndex(where: { $0.instance == instance }) else { return }
             places[index].inHand -= 1
+            guard places[index].isListed else {
+                if places[index].inHand <= 0 { places.remove(at: index) }
+                return
+            }
             switch outcome {
             case .answered:
                 places[index].failuresInRow = 0
@@ -78,6 +86,7 @@ package final class Balancer: Sendable {
                 places[index].ejectedUntil = nil
             case .leaving:
                 places[index].failuresInRow = 0
+                places[index].leftAt = now
                 // Where no other is well, it is asked as long as it answers.
                 guard places.indices.contains(where: { $0 != index && !places[$0].isEjected(at: now) }) else { return }
                 places[index].ejectedUntil = max(places[index].ejectedUntil ?? now, now + Balancer.timeToLeave)
@@ -86,9 +95,9 @@ package final class Balancer: Sendable {
                 eject(&places[index], at: now, atMost: Balancer.longestWhileUnreachable)
             case .failed:
                 places[index].failuresInRow += 1
-                let ejected = places.count { $0.isEjected(at: now) }
+                let ejected = places.count { $0.isListed && $0.isEjected(at: now) }
                 // What many instances answer is hardly the fault of one: at most half of them are ejected for it.
-                guard places[index].failuresInRow >= Balancer.patience, (ejected + 1) * 2 <= places.count else { return }
+                guard places[index].failuresInRow >= Balancer.patience, (ejected + 1) * 2 <= places.count(where: \.isListed) else { return }
                 eject(&places[index], at: now, atMost: Balancer.longestEjection)
             }
         }
@@ -103,13 +112,26 @@ package final class Balancer: Sendable {
     private static func places(for instances: [Instance], from known: [Place]) -> [Place] {
         // An address that is named twice is one instance.
         var named: Set<Instance> = []
-        return instances.filter { named.insert($0).inserted }.map { instance in
-            known.first { $0.instance == instance } ?? Place(instance: instance)
+        let listed = instances.filter { named.insert($0).inserted }.map { instance in
+            var place = known.first { $0.instance == instance } ?? Place(instance: instance)
+            place.isListed = true
+            return place
         }
+        let ending = known.filter { !named.contains($0.instance) && $0.inHand > 0 }.map { place in
+            var place = place
+            place.isListed = false
+            return place
+        }
+        return listed + ending
+    }
+
+    /// When an instance said last that it leaves: connections of before are about to be closed. Nil if it never did.
+    package func left(_ instance: Instance) -> Instant? {
+        places.withLock { places in places.first { $0.instance == instance }?.leftAt }
     }
 
     /// How many instances there are.
-    package var count: Int { places.withLock(\.count) }
+    package var count: Int { places.withLock { $0.count(where: \.isListed) } }
 
     private func eject(_ place: inout Place, at now: Instant, atMost longest: TimeSpan) {
         // Requests that were on their way together fail together: they count once.

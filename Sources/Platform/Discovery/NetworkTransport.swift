@@ -138,8 +138,11 @@ package final class NetworkTransport: Transport {
         message.headers.replaceOrAdd(name: HTTPField.Name.timeLeft.rawName, value: "\(max(1, limit.microseconds / 1_000))")
         if !request.body.isEmpty { message.body = .bytes(ByteBuffer(bytes: request.body)) }
         do {
-            let response = try await client.execute(message, deadline: .now() + .microseconds(limit.microseconds))
-            let body = try await response.body.collect(upTo: NetworkTransport.largestBody)
+            // The client's own deadline is that of the head.
+            let (response, body) = try await within(limit) { [client, message] in
+                let response = try await client.execute(message, deadline: .now() + .microseconds(limit.microseconds))
+                return (response, try await response.body.collect(upTo: NetworkTransport.largestBody))
+            }
             var headers = HTTPFields()
             for (name, value) in response.headers {
                 guard let name = HTTPField.Name(name), !HTTPField.Name.ofOneConnection.contains(name) else { continue }
@@ -154,6 +157,7 @@ package final class NetworkTransport: Transport {
             case let refused as IOError where refused.errnoCode == ECONNREFUSED: return .noConnection(error)
             case let late as HTTPClientError where late == .connectTimeout: return .noConnection(error)
             case let crowded as HTTPClientError where crowded == .getConnectionFromPoolTimeout: return .notSent(error)
+            case is TimeIsOver: return .broken(error, isItsFault: limit >= NetworkTransport.fairTime)
             case let late as HTTPClientError where late == .deadlineExceeded:
                 return .broken(error, isItsFault: limit >= NetworkTransport.fairTime)
             default: return .broken(error, isItsFault: !Task.isCancelled)

@@ -8,6 +8,13 @@ import Values
 struct RemoteClient: Sendable {
     struct Failure: Error, CustomStringConvertible {
         let description: String
+        /// Whether asking again brings nothing else until somebody corrects something.
+        var isLasting = false
+    }
+
+    struct Answer: Sendable {
+        let url: String
+        let fetched: [String: Fetched]
     }
 
     /// What an application's settings are, and by what the server knows that they did not change.
@@ -17,6 +24,9 @@ struct RemoteClient: Sendable {
     }
 
     private static let largestBody = 16 << 20
+    private static let timeLimit = TimeSpan.seconds(5)
+    /// How the server names what it could not decrypt.
+    private static let unreadable = "invalid."
     /// The server says something at least every five seconds.
     private static let longestSilence = TimeAmount.seconds(15)
 
@@ -42,19 +52,21 @@ struct RemoteClient: Sendable {
     }
 
     /// - Parameters:
-    ///   - url: the server that is asked first.
+    ///   - urls: the servers that are asked first.
     ///   - known: what is known already, by application.
     /// - Throws: why the last server that was asked did not answer.
-    func fetch(first url: String?, known: [String: Fetched]) async throws -> [String: Fetched] {
+    func fetch(first urls: [String], known: [String: Fetched]) async throws -> Answer {
         var last: any Error = Failure(description: "no address of a Config Server is set")
-        for url in (url.map { [$0] } ?? []) + address.urls.filter({ $0 != url }) {
+        var asked: Set<String> = []
+        for url in urls + address.urls where asked.insert(url).inserted {
             do {
-                return try await withThrowingTaskGroup(of: (String, Fetched).self) { group in
+                let fetched = try await withThrowingTaskGroup(of: (String, Fetched).self) { group in
                     for application in address.applications {
                         group.addTask { (application, try await fetch(application, from: url, known: known[application])) }
                     }
                     return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
                 }
+                return Answer(url: url, fetched: fetched)
             } catch {
                 last = error
             }
@@ -72,13 +84,28 @@ struct RemoteClient: Sendable {
     private func fetch(_ application: String, from url: String, known: Fetched?) async throws -> Fetched {
         var request = request(application, url, accept: "application/json")
         if let etag = known?.etag { request.headers.add(name: "If-None-Match", value: etag) }
-        let response = try await http.execute(request, timeout: .seconds(5))
+        let (response, body) = try await within(RemoteClient.timeLimit) { [http, request] in
+            let response = try await http.execute(request, timeout: .microseconds(RemoteClient.timeLimit.microseconds))
+            return (response, try await response.body.collect(upTo: RemoteClient.largestBody))
+        }
         if response.status == .notModified, let known { return known }
-        let body = try await response.body.collect(upTo: RemoteClient.largestBody)
         guard response.status == .ok else {
-            throw Failure(description: "\(url) answered \(response.status.code) for \(application)")
+            let isRefused = response.status == .unauthorized || response.status == .forbidden
+            throw Failure(
+                description: "\(url) answered \(response.status.code) for \(application)"
+                    + (isRefused ? "; correct TICKETFLOW_CONFIG_USER and TICKETFLOW_CONFIG_PASSWORD, or what the server allows them" : ""),
+                isLasting: isRefused)
         }
         let document = try JSON.value(SettingsDocument.self, from: Array(body.readableBytesView))
+        let keys = Set(document.propertySources.flatMap(\.source.keys)).filter { $0.hasPrefix(RemoteClient.unreadable) }
+        guard keys.isEmpty else {
+            let names = keys.map { $0.dropFirst(RemoteClient.unreadable.count) }.sorted().joined(separator: ", ")
+            throw Failure(description: "\(url) cannot decrypt what \(application) needs: \(names)", isLasting: true)
+        }
+        // An empty folder in the place of the one that is meant looks so; who wants no settings leaves an empty file.
+        guard !document.propertySources.isEmpty || known?.document.propertySources.isEmpty ?? true else {
+            throw Failure(description: "\(url) has no file of settings for \(application) any more")
+        }
         return Fetched(document: document, etag: response.headers.first(name: "ETag"))
     }
 

@@ -14,6 +14,10 @@ package final class RemoteProvider: ConfigProvider, Service {
     private struct State {
         var fetched: [String: RemoteClient.Fetched]
         var snapshot: RemoteSnapshot
+        /// The server that answered last.
+        var answeredBy: String?
+        /// The server that knows of a change for which nothing was fetched yet.
+        var announcedBy: String?
         /// Why the last fetch failed.
         var trouble: String?
         var watchers: [UInt64: @Sendable (RemoteSnapshot) -> Void] = [:]
@@ -22,31 +26,36 @@ package final class RemoteProvider: ConfigProvider, Service {
 
     package let providerName = RemoteSnapshot.providerName
     private let address: RemoteAddress
-    private let copy: LastGoodCopy
+    /// Nil where nothing is kept.
+    private let copy: LastGoodCopy?
     private let poll: TimeSpan
     private let state: Mutex<State>
 
     private init(
-        _ address: RemoteAddress, copy: LastGoodCopy, poll: TimeSpan, fetched: [String: RemoteClient.Fetched], trouble: String?
+        _ address: RemoteAddress, copy: LastGoodCopy?, poll: TimeSpan, fetched: [String: RemoteClient.Fetched], answeredBy: String?,
+        trouble: String?
     ) {
         self.address = address
         self.copy = copy
         self.poll = poll
-        state = Mutex(State(fetched: fetched, snapshot: RemoteProvider.snapshot(of: fetched, address), trouble: trouble))
+        state = Mutex(
+            State(
+                fetched: fetched, snapshot: RemoteProvider.snapshot(of: fetched, address), answeredBy: answeredBy, trouble: trouble))
     }
 
     /// Fetches the settings, or takes the last ones that came if no server answers in a moment. Where there are none either it goes on
-    /// asking until `patience` is over, and then throws `Unreachable`.
+    /// asking until `patience` is over, or until a server says what asking again does not mend, and then throws `Unreachable`.
     /// - Parameters:
     ///   - folder: where they are kept.
+    ///   - keeps: whether those that come are written there. Where not, those of before are used all the same.
     ///   - poll: how often it is asked whether anything changed, beside what the server says by itself.
     package static func connect(
-        _ address: RemoteAddress, folder: String, poll: TimeSpan, patience: TimeSpan = .seconds(30)
+        _ address: RemoteAddress, folder: String, keeps: Bool = true, poll: TimeSpan, patience: TimeSpan = .seconds(30)
     ) async throws -> RemoteProvider {
         let copy = LastGoodCopy(folder: folder, address: address)
         let client = RemoteClient(address)
         do {
-            let provider = try await connect(client, copy, poll: poll, patience: patience)
+            let provider = try await connect(client, copy, keeps: keeps, poll: poll, patience: patience)
             try await client.close()
             return provider
         } catch {
@@ -56,17 +65,24 @@ package final class RemoteProvider: ConfigProvider, Service {
     }
 
     private static func connect(
-        _ client: RemoteClient, _ copy: LastGoodCopy, poll: TimeSpan, patience: TimeSpan
+        _ client: RemoteClient, _ copy: LastGoodCopy, keeps: Bool, poll: TimeSpan, patience: TimeSpan
     ) async throws -> RemoteProvider {
         let end = ContinuousClock.now + patience.duration
+        let kept = await copy.read()
+        func provider(_ fetched: [String: RemoteClient.Fetched], answeredBy url: String?, trouble: String?) -> RemoteProvider {
+            RemoteProvider(
+                client.address, copy: keeps ? copy : nil, poll: poll, fetched: fetched, answeredBy: url, trouble: trouble)
+        }
         while true {
             do {
-                let fetched = try await client.fetch(first: nil, known: [:])
-                try await copy.write(fetched)
-                return RemoteProvider(client.address, copy: copy, poll: poll, fetched: fetched, trouble: nil)
+                let answer = try await client.fetch(first: [], known: kept ?? [:])
+                let provider = provider(answer.fetched, answeredBy: answer.url, trouble: nil)
+                await provider.keep(answer.fetched, Logger(label: "settings"))
+                return provider
             } catch {
-                if let kept = await copy.read() {
-                    return RemoteProvider(client.address, copy: copy, poll: poll, fetched: kept, trouble: "\(error)")
+                if let kept { return provider(kept, answeredBy: nil, trouble: "\(error)") }
+                if let failure = error as? RemoteClient.Failure, failure.isLasting {
+                    throw Unreachable(description: "The settings cannot be had, and there are none of before: \(failure).")
                 }
                 guard ContinuousClock.now < end else {
                     throw Unreachable(
@@ -84,6 +100,15 @@ package final class RemoteProvider: ConfigProvider, Service {
         return RemoteSnapshot(Placeholders.filled(sources.inForce))
     }
 
+    /// Writes them down for a time without a server. Where that fails they are in force all the same.
+    private func keep(_ fetched: [String: RemoteClient.Fetched], _ logger: Logger) async {
+        do {
+            try await copy?.write(fetched)
+        } catch {
+            logger.warning("settings cannot be kept for a time without a server", metadata: ["error": "\(error)"])
+        }
+    }
+
     /// Why the settings may be old; nil if they are those of the server.
     package var trouble: String? { state.withLock { $0.trouble } }
 
@@ -96,24 +121,29 @@ package final class RemoteProvider: ConfigProvider, Service {
             logger.warning("no Config Server answers; the settings are those of the last time", metadata: ["error": "\(trouble)"])
         }
         let client = RemoteClient(address)
-        // Whoever sees a change names the server that knows of it.
-        let (wishes, wish) = AsyncStream<String?>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let (wishes, wish) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         await cancelWhenGracefulShutdown {
             await withTaskGroup(of: Void.self) { group in
                 for url in self.address.urls {
                     for application in self.address.applications {
                         group.addTask {
-                            await self.listen(to: application, at: url, client, onChange: { wish.yield(url) }, onLoss: { wish.yield(nil) })
+                            await self.listen(to: application, at: url, client) {
+                                // Whoever sees a change names the server that knows of it.
+                                self.state.withLock { $0.announcedBy = url }
+                                wish.yield()
+                            } onLoss: {
+                                wish.yield()
+                            }
                         }
                     }
                 }
                 group.addTask {
                     while !Task.isCancelled {
                         try? await Task.sleep(for: self.poll.duration)
-                        wish.yield(nil)
+                        wish.yield()
                     }
                 }
-                group.addTask { for await url in wishes { await self.refresh(client, first: url, logger) } }
+                group.addTask { for await _ in wishes { await self.refresh(client, logger) } }
             }
         }
         try await client.close()
@@ -142,14 +172,20 @@ package final class RemoteProvider: ConfigProvider, Service {
         }
     }
 
-    private func refresh(_ client: RemoteClient, first url: String?, _ logger: Logger) async {
+    private func refresh(_ client: RemoteClient, _ logger: Logger) async {
+        let (first, known) = state.withLock { state in
+            defer { state.announcedBy = nil }
+            return ([state.announcedBy, state.answeredBy].compactMap { $0 }, state.fetched)
+        }
         do {
-            let fetched = try await client.fetch(first: url, known: state.withLock { $0.fetched })
+            let answer = try await client.fetch(first: first, known: known)
+            let fetched = answer.fetched
             let snapshot = RemoteProvider.snapshot(of: fetched, address)
             let (isNew, wasInTrouble) = state.withLock { state in
                 let (isNew, wasInTrouble) = (state.snapshot != snapshot, state.trouble != nil)
                 state.fetched = fetched
                 state.snapshot = snapshot
+                state.answeredBy = answer.url
                 state.trouble = nil
                 // Under the lock, so that everybody sees the same order.
                 if isNew { for watcher in state.watchers.values { watcher(snapshot) } }
@@ -159,7 +195,7 @@ package final class RemoteProvider: ConfigProvider, Service {
             guard isNew else { return }
             let versions = Set(fetched.values.compactMap(\.document.version)).sorted().joined(separator: " ")
             logger.info("settings changed", metadata: ["version": "\(versions)"])
-            try await copy.write(fetched)
+            await keep(fetched, logger)
         } catch is CancellationError {
         } catch {
             let isNews = state.withLock { state in

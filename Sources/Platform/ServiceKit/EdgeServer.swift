@@ -21,11 +21,6 @@ package protocol EdgeServer: Sendable {
     var checks: [Operations.Check] { get }
 }
 
-extension EdgeServer {
-    /// Of a server that has no settings.
-    package static func readSettings(_ reader: ConfigReader) throws {}
-}
-
 /// What a server of the edge is given.
 package struct EdgeEnvironment: Sendable {
     /// Its own part of the configuration.

@@ -6,7 +6,7 @@ package import Values
 /// What a service does on a timer. One that fails is logged and tried again at its next time.
 package struct Job: Sendable {
     package let name: String
-    /// Asked before each wait, for it may be a setting that changes.
+    /// Asked again while it passes, for it may be a setting that changes.
     let interval: @Sendable () -> TimeSpan
     package let work: @Sendable () async throws -> Void
 
@@ -20,6 +20,9 @@ package struct Job: Sendable {
 }
 
 package struct JobRunner: Service {
+    /// So long after it was changed an interval is in force.
+    private static let longestWait = Duration.seconds(1)
+
     private let job: Job
     private let logger: Logger
 
@@ -37,12 +40,16 @@ package struct JobRunner: Service {
                 } catch {
                     logger.warning("a job failed; it is tried again", metadata: ["job": "\(job.name)", "error": "\(error)"])
                 }
-                // The signal's clock ticks ten times a second; what is wanted more often sleeps.
-                let interval = job.interval()
-                if interval < .milliseconds(100) {
-                    try? await Task.sleep(for: interval.duration)
-                } else {
-                    await stop.wait(atMost: interval.duration)
+                let begin = ContinuousClock.now
+                while !Task.isCancelled, !Task.isShuttingDownGracefully {
+                    let left = job.interval().duration - (ContinuousClock.now - begin)
+                    guard left > .zero else { break }
+                    // The signal's clock ticks ten times a second; what is wanted more often sleeps.
+                    if left < .milliseconds(100) {
+                        try? await Task.sleep(for: left)
+                    } else {
+                        await stop.wait(atMost: min(left, JobRunner.longestWait))
+                    }
                 }
             }
         } onGracefulShutdown: {

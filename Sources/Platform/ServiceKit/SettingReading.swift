@@ -25,20 +25,27 @@ extension ConfigSnapshotReader {
         return flag
     }
 
-    package func texts(_ key: ConfigKey, default usual: [String]) throws -> [String] {
-        let texts = stringArray(forKey: key, default: usual)
-        try mustBeUsable(key) { _ = try requiredStringArray(forKey: key) }
+    /// Nil where there is none.
+    package func text(_ key: ConfigKey, isSecret: Bool = false) throws -> String? {
+        let text = string(forKey: key, isSecret: isSecret)
+        try mustBeUsable(key, isSecret: isSecret) { _ = try requiredString(forKey: key, isSecret: isSecret) }
+        return text
+    }
+
+    package func texts(_ key: ConfigKey, isSecret: Bool = false, default usual: [String]) throws -> [String] {
+        let texts = stringArray(forKey: key, isSecret: isSecret, default: usual)
+        try mustBeUsable(key, isSecret: isSecret) { _ = try requiredStringArray(forKey: key, isSecret: isSecret) }
         return texts
     }
 
     /// What reads with a default takes a value of the wrong type for a missing one. The library's error is not public; what it says of a
     /// missing value is held by a test.
-    private func mustBeUsable(_ key: ConfigKey, _ read: () throws -> Void) throws {
+    private func mustBeUsable(_ key: ConfigKey, isSecret: Bool = false, _ read: () throws -> Void) throws {
         do {
             try read()
         } catch {
             guard !"\(error)".hasPrefix("Missing required config value") else { return }
-            throw Problem.badRequest("The setting \(key) cannot be used: \(error)")
+            throw Problem.badRequest("The setting \(key) cannot be used: \(isSecret ? "it has another type" : "\(error)")")
         }
     }
 }

@@ -156,7 +156,8 @@ struct House {
                     service: FrontListener(
                         host: front.host, port: front.port, gateway: gateway, certificate: certificate, logger: logger
                     ) { [registry, isEncrypted = certificate != nil] port in
-                        registry?.enter(ServiceName(Roles.frontDoor), host: front.host, port: port, outOf: listeners)
+                        registry?.enter(
+                            ServiceName(Roles.frontDoor), host: front.host, port: port, isEncrypted: isEncrypted, outOf: listeners)
                         onReady(
                             OpenDoor(
                                 name: Roles.frontDoor, address: ListenAddress(host: front.host, port: port), isEncrypted: isEncrypted))

@@ -52,10 +52,11 @@ struct HouseSettings {
     /// - Parameters:
     ///   - flags: what the command line says beside `system`, by key.
     ///   - roles: what the process runs; nil for a command beside a system.
-    ///   - isFollowed: whether the YAML file is read again when it changes.
+    ///   - isServing: whether the process serves: then the YAML file is read again when it changes, and settings of a Config Server are
+    ///     kept on disk.
     ///   - reporter: is told of each setting that is read.
     init(
-        _ system: SystemOptions, flags: [AbsoluteConfigKey: ConfigValue] = [:], roles: Roles? = nil, isFollowed: Bool = false,
+        _ system: SystemOptions, flags: [AbsoluteConfigKey: ConfigValue] = [:], roles: Roles? = nil, isServing: Bool = false,
         reporter: (any AccessReporter)? = nil
     ) async throws {
         var flags = flags
@@ -66,7 +67,7 @@ struct HouseSettings {
             InMemoryProvider(name: "flags", values: flags), EnvironmentVariablesProvider().prefixKeys(with: "ticketflow"),
         ]
         if let file = ConfigReader(providers: said, accessReporter: reporter).string(forKey: "config") {
-            if isFollowed {
+            if isServing {
                 let provider = try await HouseSettings.followingProvider(ofFile: file)
                 sources.append(provider)
                 said.append(provider)
@@ -74,7 +75,7 @@ struct HouseSettings {
                 said.append(try await HouseSettings.provider(ofFile: file))
             }
         }
-        remote = try await HouseSettings.remote(ConfigReader(providers: said, accessReporter: reporter), roles)
+        remote = try await HouseSettings.remote(ConfigReader(providers: said, accessReporter: reporter), roles, keeps: isServing)
         if let remote {
             sources.append(remote)
             said.append(remote)
@@ -164,7 +165,7 @@ extension HouseSettings {
     /// tells by itself; 1 to 86,400, default 30.
     ///
     /// Asked for are the settings of each role of the process (`ticket-manager`), by commands those of `ticketflow`, and so what all share.
-    private static func remote(_ reader: ConfigReader, _ roles: Roles?) async throws -> RemoteProvider? {
+    private static func remote(_ reader: ConfigReader, _ roles: Roles?, keeps: Bool) async throws -> RemoteProvider? {
         let urls = reader.stringArray(forKey: "config.urls", default: []).filter { !$0.isEmpty }
         let user = reader.string(forKey: "config.user")
         let password = reader.string(forKey: "config.password", isSecret: true)
@@ -173,8 +174,18 @@ extension HouseSettings {
         let poll = reader.int(forKey: "config.pollSeconds", default: 30)
         // The server itself has nobody to ask.
         guard !urls.isEmpty, roles?.names.contains(SettingsServer.name.description) != true else { return nil }
-        for url in urls where !url.hasPrefix("http://") && !url.hasPrefix("https://") {
-            throw Failure("TICKETFLOW_CONFIG_URLS cannot be \(url).", next: "Say where Config Servers are, such as http://10.0.0.5:8888.")
+        // Nothing of them is said again: they may hold a password.
+        for (index, url) in urls.enumerated() {
+            guard url.hasPrefix("http://") || url.hasPrefix("https://") else {
+                throw Failure(
+                    "TICKETFLOW_CONFIG_URLS has no URL in place \(index + 1).",
+                    next: "Say where Config Servers are, such as http://10.0.0.5:8888.")
+            }
+            guard !url.contains("@") else {
+                throw Failure(
+                    "TICKETFLOW_CONFIG_URLS has a user or a password in place \(index + 1).",
+                    next: "Say them with TICKETFLOW_CONFIG_USER and TICKETFLOW_CONFIG_PASSWORD.")
+            }
         }
         guard (1...86_400).contains(poll) else {
             throw Failure("The setting config.pollSeconds cannot be \(poll).", next: "Say a number from 1 to 86400.")
@@ -182,7 +193,7 @@ extension HouseSettings {
         let folder = DataFolder(path: reader.string(forKey: "data", default: "./data"))
         let address = RemoteAddress(
             urls: urls, user: user, password: password, applications: roles?.names ?? ["ticketflow"], profiles: profiles, label: label)
-        return try await RemoteProvider.connect(address, folder: folder.lastSettings, poll: .seconds(Int64(poll)))
+        return try await RemoteProvider.connect(address, folder: folder.lastSettings, keeps: keeps, poll: .seconds(Int64(poll)))
     }
 
     private static func followingProvider(ofFile path: String) async throws -> ReloadingFileProvider<YAMLSnapshot> {

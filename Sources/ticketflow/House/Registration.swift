@@ -41,11 +41,11 @@ extension HouseSettings {
 
 extension RegistryClient {
     /// - Parameters:
-    ///   - checks: what must be well before others are told of this process.
+    ///   - checks: those that are needed must be well before others are told of this process.
     ///   - network: is told where others run.
     convenience init(_ settings: Settings, whenReady checks: [Operations.Check], network: NetworkTransport?) {
         self.init(settings, logger: Logger(label: "registry")) {
-            for check in checks where await !check.passes() { return false }
+            for check in checks where check.isNeeded { if await !check.passes() { return false } }
             return true
         } onChange: { known in
             network?.replace { known[$0.description.uppercased()] ?? [] }

@@ -75,7 +75,7 @@ final class Forwarding: UpstreamListener {
         }
         tried.insert(instance)
         current = instance
-        pool.connection(to: instance) { [self] result in
+        pool.connection(to: instance, after: peer.balancer.left(instance)) { [self] result in
             switch result {
             case .success(let connection) where isOver: pool.keep(connection)
             case .success(let connection):

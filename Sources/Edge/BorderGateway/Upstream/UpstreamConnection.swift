@@ -1,6 +1,7 @@
 import Discovery
 import NIOCore
 import NIOHTTP1
+import Values
 
 /// What is told of an answer as it comes. Always called on the connection's loop.
 protocol UpstreamListener: AnyObject {
@@ -23,7 +24,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
     struct Lost: Error {}
 
     let instance: Instance
-    private(set) var idleSince = NIODeadline.now()
+    private(set) var idleSince = Instant.now
     /// Whether another request may follow.
     private(set) var isUsable = true
     private var context: ChannelHandlerContext?
@@ -66,7 +67,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
     func rest() {
         listener = nil
         isReused = true
-        idleSince = .now()
+        idleSince = .now
         // So that it is noticed when the other end closes.
         context?.read()
     }

@@ -2,13 +2,14 @@ import Discovery
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Values
 
 /// Connections to instances, kept open on one event loop: a request and its answer never change threads. Only to be used on that loop.
 final class UpstreamPool {
     /// Of one instance on one loop. More wait for nothing: they are told that it is busy.
     private static let mostConnections = 2_048
     private static let connectLimit = TimeAmount.seconds(1)
-    private static let idleLimit = TimeAmount.seconds(30)
+    private static let idleLimit = TimeSpan.seconds(30)
 
     private struct Place {
         var idle: [UpstreamConnection] = []
@@ -22,11 +23,13 @@ final class UpstreamPool {
         self.loop = loop
     }
 
-    /// - Parameter done: is called on the loop, perhaps at once.
-    func connection(to instance: Instance, _ done: @escaping (Result<UpstreamConnection, any Error>) -> Void) {
-        let now = NIODeadline.now()
+    /// - Parameters:
+    ///   - left: when the instance said last that it closes its connections.
+    ///   - done: is called on the loop, perhaps at once.
+    func connection(to instance: Instance, after left: Instant?, _ done: @escaping (Result<UpstreamConnection, any Error>) -> Void) {
+        let oldest = max(.now - UpstreamPool.idleLimit, left ?? Instant(microseconds: 0))
         while let known = places[instance]?.idle.popLast() {
-            if known.isUsable, known.idleSince + UpstreamPool.idleLimit > now { return done(.success(known)) }
+            if known.isUsable, known.idleSince > oldest { return done(.success(known)) }
             known.close()
         }
         guard places[instance, default: Place()].open < UpstreamPool.mostConnections else { return done(.failure(UpstreamBusy())) }

@@ -122,6 +122,14 @@ package struct LooseText: Decodable {
     }
 }
 
+/// An instance has more metadata than can be meant.
+package struct TooMuchMetadata: Error, CustomStringConvertible {
+    /// Keys of one instance.
+    static let most = 1_000
+
+    package var description: String { "An instance has at most \(TooMuchMetadata.most) keys of metadata." }
+}
+
 /// Texts by name, without what Java says about its own class.
 private struct LooseMap: Decodable {
     var values: [String: String] = [:]
@@ -135,7 +143,10 @@ private struct LooseMap: Decodable {
 
     init(from decoder: any Decoder) throws {
         guard let container = try? decoder.container(keyedBy: Name.self) else { return }
-        for key in container.allKeys where !key.stringValue.hasPrefix("@") {
+        let keys = container.allKeys
+        // Each of them is looked for among all.
+        guard keys.count <= TooMuchMetadata.most else { throw TooMuchMetadata() }
+        for key in keys where !key.stringValue.hasPrefix("@") {
             values[key.stringValue] = try container.decodeIfPresent(LooseText.self, forKey: key)?.text
         }
     }

@@ -96,8 +96,10 @@ package final class RegistryClient: Service {
     }
 
     /// A service listens. Registered once all have entered and are ready.
-    /// - Parameter count: how many there are.
-    package func enter(_ service: ServiceName, host: String, port: Int, outOf count: Int) {
+    /// - Parameters:
+    ///   - isEncrypted: whether it takes HTTPS, and nothing else.
+    ///   - count: how many there are.
+    package func enter(_ service: ServiceName, host: String, port: Int, isEncrypted: Bool = false, outOf count: Int) {
         let app = service.description
         let address = settings.ipAddress ?? (["0.0.0.0", "::"].contains(host) ? settings.machineAddress : host)
         let id = settings.instanceID.map { count == 1 ? $0 : "\($0):\(app)" } ?? "\(address):\(app):\(port)"
@@ -108,10 +110,15 @@ package final class RegistryClient: Service {
         record.lease.renewalSeconds = max(1, Int(settings.renewal.seconds))
         record.lease.durationSeconds = max(1, Int(settings.lease.seconds))
         record.lastDirtyAt = Instant.now.microseconds / 1_000
-        let url = "http://" + (address.contains(":") ? "[\(address)]" : address) + ":\(port)"
+        if isEncrypted {
+            record.port.isEnabled = false
+            record.securePort = .init(port, isEnabled: true)
+        }
+        let url = (isEncrypted ? "https://" : "http://") + (address.contains(":") ? "[\(address)]" : address) + ":\(port)"
         record.homePageURL = "\(url)/"
         record.statusPageURL = "\(url)/health/live"
         record.healthCheckURL = "\(url)/health/ready"
+        if isEncrypted { record.secureHealthCheckURL = record.healthCheckURL }
         let own = Own(record: record)
         let entered = state.withLock { state in
             state.own.append(own)

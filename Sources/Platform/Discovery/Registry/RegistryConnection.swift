@@ -143,8 +143,10 @@ package struct RegistryConnection: Sendable {
             request.headers.add(name: "Content-Type", value: "application/json")
             request.body = .bytes(ByteBuffer(bytes: body))
         }
-        let response = try await client.execute(request, deadline: .now() + .microseconds(limit.microseconds))
-        let bytes = try await response.body.collect(upTo: RegistryConnection.largestAnswer)
+        let (response, bytes) = try await within(limit) { [client, request] in
+            let response = try await client.execute(request, deadline: .now() + .microseconds(limit.microseconds))
+            return (response, try await response.body.collect(upTo: RegistryConnection.largestAnswer))
+        }
         return Answer(
             status: response.status.code, body: Array(bytes.readableBytesView), registry: response.headers.first(name: "X-Registry-Id"))
     }

@@ -1,0 +1,40 @@
+import Foundation
+import Glibc
+import TestServers
+import Testing
+import Values
+
+@testable import ConfigServer
+
+@Suite struct GitProgramTests {
+    @Test func `what git has started ends with it when its time is over`() async throws {
+        // The connection of git's own helper waits here for an answer that never comes.
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let listens = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0 && listen(descriptor, 8) == 0
+            }
+        }
+        try #require(listens)
+        let remote = "http://127.0.0.1:\(UInt16(bigEndian: address.sin_port))/x.git"
+        let folder = NSTemporaryDirectory() + "git-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let program = GitProgram(folder: folder, timeLimit: .seconds(3), remote: remote, credentials: nil, sshKey: nil)
+        _ = try await program.run(["init", "--quiet", "--bare", "--template="])
+        await #expect(throws: GitProgram.Failure.self) { try await program.run(["fetch", "--quiet", remote]) }
+        let connection = accept(descriptor, nil, nil)
+        try #require(connection >= 0)
+        defer { close(connection) }
+        try await eventually("the connection is closed", within: .seconds(10)) {
+            var bytes = [UInt8](repeating: 0, count: 4_096)
+            let count = recv(connection, &bytes, bytes.count, Int32(MSG_DONTWAIT))
+            return count == 0 || (count < 0 && errno == ECONNRESET)
+        }
+    }
+}
