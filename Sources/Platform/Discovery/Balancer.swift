@@ -25,7 +25,7 @@ package final class Balancer: Sendable {
     /// Where nothing listens: it costs next to nothing to ask, and a restart shall be noticed soon.
     package static let longestWhileUnreachable = TimeSpan.seconds(2)
     /// How long one that leaves is left alone: by then it is gone, or was meant otherwise.
-    package static let timeToLeave = TimeSpan.seconds(4)
+    package static let timeToLeave = TimeSpan.seconds(2)
     package static let longestEjection = TimeSpan.seconds(30)
 
     private struct Place {
@@ -63,6 +63,10 @@ package final class Balancer: Sendable {
             let indices = places.indices.filter { places[$0].isListed }
             let chosen =
                 Balancer.lighter(indices.filter { !places[$0].isEjected(at: now) && !tried.contains(places[$0].instance) }, in: places)
+                // Where all leave or are ill, whichever was left alone first may be back.
+                ?? indices.filter { !tried.contains(places[$0].instance) && places[$0].leftAt != nil }.min {
+                    (places[$0].ejectedUntil ?? now) < (places[$1].ejectedUntil ?? now)
+                }
                 ?? Balancer.lighter(indices.filter { !tried.contains(places[$0].instance) }, in: places)
                 ?? Balancer.lighter(indices, in: places)
             guard let chosen else { return nil }
@@ -87,8 +91,6 @@ package final class Balancer: Sendable {
             case .leaving:
                 places[index].failuresInRow = 0
                 places[index].leftAt = now
-                // Where no other is well, it is asked as long as it answers.
-                guard places.indices.contains(where: { $0 != index && !places[$0].isEjected(at: now) }) else { return }
                 places[index].ejectedUntil = max(places[index].ejectedUntil ?? now, now + Balancer.timeToLeave)
             case .notAsked: break
             case .unreachable:
