@@ -16,11 +16,15 @@ package final class Gateway: Sendable {
         let configuration: BorderGatewayConfiguration
         let routes: RoutingTable
         let addresses: ClientAddress
+        let perAddress: RateRule?
+        let perUser: RateRule?
 
         init(_ configuration: BorderGatewayConfiguration) {
             self.configuration = configuration
             routes = RoutingTable(configuration)
             addresses = ClientAddress(trusted: configuration.trustedProxies)
+            perAddress = configuration.perAddress.map { RateRule("address", $0) }
+            perUser = configuration.perUser.map { RateRule("user", $0) }
         }
     }
 
@@ -69,9 +73,7 @@ package final class Gateway: Sendable {
         let client = policy.addresses.find(peer: peer, forwardedFor: head.headers["x-forwarded-for"])
         let requestID = RequestID.of(head.headers.first(name: "x-request-id"))
         let now = Int64(NIODeadline.now().uptimeNanoseconds)
-        if let limit = policy.configuration.perAddress {
-            _ = try take(RateRule("address", .address, limit), of: client.household, on: "", at: now)
-        }
+        if let rule = policy.perAddress { _ = try take(rule, of: client.household, on: "", at: now) }
         let plan: Plan
         switch policy.routes.find(head, target) {
         case .found(let found, _): plan = found
@@ -85,9 +87,7 @@ package final class Gateway: Sendable {
         }
         var admission = Admission(
             head: head, target: target, plan: plan, client: client, requestID: requestID, scheme: scheme)
-        for rule in plan.limits where rule.scope != .user {
-            admission.told = try take(rule, of: client.household, on: plan.name, at: now)
-        }
+        for rule in plan.limits { admission.told = try take(rule, of: client.household, on: plan.name, at: now) }
         return admission
     }
 
@@ -100,13 +100,12 @@ package final class Gateway: Sendable {
 
     /// - Returns: the fields of the answer that tell how much is left.
     private func take(_ rule: RateRule, of id: some Hashable, on route: String, at now: Int64) throws(Refusal) -> [(String, String)] {
-        let route = rule.scope == .addressAndRoute ? route : ""
-        switch limiter.take(Owner(rule: rule.name, id: id, route: route), rule.limit, at: now) {
+        switch limiter.take(Owner(rule: rule.name, id: id, route: rule.isPerRoute ? route : ""), rule.limit, at: now) {
         case .allowed(let remaining, let reset):
-            guard rule.scope == .addressAndRoute else { return [] }
+            guard rule.isPerRoute else { return [] }
             return [("ratelimit-policy", rule.policy), ("ratelimit", "\"\(rule.name)\";r=\(remaining);t=\(reset.roundedUpToSeconds)")]
         case .refused(let retryAfter):
-            Counter(label: "gateway_rate_limited_total", dimensions: [("limit", rule.name)]).increment()
+            rule.refusals.increment()
             let seconds = retryAfter.roundedUpToSeconds
             throw Refusal(
                 Problem(
@@ -129,8 +128,8 @@ package final class Gateway: Sendable {
 
     /// Whether whoever has signed in may ask this now.
     func admit(_ identity: Identity) throws(Refusal) {
-        guard case .user(let user) = identity, let limit = policy.configuration.perUser else { return }
-        _ = try take(RateRule("user", .user, limit), of: user.id, on: "", at: Int64(NIODeadline.now().uptimeNanoseconds))
+        guard case .user(let user) = identity, let rule = policy.perUser else { return }
+        _ = try take(rule, of: user.id, on: "", at: Int64(NIODeadline.now().uptimeNanoseconds))
     }
 
     // MARK: Who answers
@@ -191,11 +190,6 @@ package final class Gateway: Sendable {
 extension Problem {
     static let noSuchRoute = Problem(
         404, "no-such-route", "There is nothing at this address", detail: "See /api/openapi.json for what there is.")
-}
-
-extension RateRule {
-    /// As the field `RateLimit-Policy` says it.
-    fileprivate var policy: String { "\"\(name)\";q=\(limit.requests);w=\(limit.per.roundedUpToSeconds)" }
 }
 
 extension TimeSpan {

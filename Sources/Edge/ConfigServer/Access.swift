@@ -1,5 +1,4 @@
 import Configuration
-import Crypto
 import Discovery
 import Foundation
 import ServiceKit
@@ -12,7 +11,7 @@ struct Access: Sendable {
 
     struct User: Sendable {
         let name: String
-        fileprivate let password: SHA256Digest
+        fileprivate let password: String
         /// `*` for all.
         fileprivate let applications: Set<String>
         fileprivate let rights: Set<Right>
@@ -57,7 +56,7 @@ struct Access: Sendable {
                 return right
             }
             users[name] = User(
-                name: name, password: SHA256.hash(data: Data(password.utf8)),
+                name: name, password: password,
                 applications: Set(try reader.texts(ConfigKey("\(key).applications"), default: [name])), rights: Set(rights))
         }
         self.users = users
@@ -67,13 +66,8 @@ struct Access: Sendable {
     /// Who asks, by a field `Authorization: Basic`. Nil where everybody may do everything; throws 401 where it is nobody known.
     func user(_ authorization: String?) throws -> User? {
         guard let users else { return nil }
-        guard let authorization, let space = authorization.firstIndex(of: " "), authorization[..<space].lowercased() == "basic",
-            let data = Data(base64Encoded: String(authorization[space...].drop { $0 == " " })),
-            let text = String(data: data, encoding: .utf8), let colon = text.firstIndex(of: ":")
-        else { throw Access.unknown }
-        // A digest's comparison takes the same time for every wrong password.
-        guard let user = users[String(text[..<colon])],
-            SHA256.hash(data: Data(text[text.index(after: colon)...].utf8)) == user.password
+        guard let said = BasicCredentials(authorization), let user = users[said.user],
+            BasicCredentials.areSame(said.password, user.password)
         else { throw Access.unknown }
         return user
     }

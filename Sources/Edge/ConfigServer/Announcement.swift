@@ -12,7 +12,7 @@ struct Announcement: Equatable, Sendable {
     /// - Throws: 400 for what names no paths.
     init(_ request: IncomingRequest) throws {
         let isJSON = request.headers[.contentType]?.lowercased().contains("json") ?? false
-        var fields = request.target.split(separator: "?", maxSplits: 1).dropFirst().first.map(Announcement.fields) ?? []
+        var paths = try Query(of: request.target).pairs.paths
         if isJSON {
             let push: Push
             do {
@@ -20,15 +20,15 @@ struct Announcement: Equatable, Sendable {
             } catch {
                 throw Problem.badRequest("The body is not what GitHub or GitLab send for a push, and names no path.")
             }
-            paths = push.paths.union(fields.filter { $0.name == "path" }.map(\.value))
+            self.paths = push.paths.union(paths)
             // A push of many commits names only some of them, and one of a branch that is new or gone none at all.
-            guard push.commits != nil || !paths.isEmpty else {
+            guard push.commits != nil || !self.paths.isEmpty else {
                 throw Problem.badRequest("The body is not what GitHub or GitLab send for a push, and names no path.")
             }
             return
         }
-        fields += Announcement.fields(Substring(decoding: request.body, as: UTF8.self))
-        paths = Set(fields.filter { $0.name == "path" }.map(\.value))
+        paths.formUnion(try Query(Substring(decoding: request.body, as: UTF8.self)).pairs.paths)
+        self.paths = paths
         guard !paths.isEmpty else { throw Problem.badRequest("Say what changed: path=sales-manager.yml, or path=* for everything.") }
     }
 
@@ -37,14 +37,10 @@ struct Announcement: Equatable, Sendable {
         let key = SymmetricKey(data: Data(secret.utf8))
         if let signature = request.headers[.gitHubSignature], signature.hasPrefix("sha256=") {
             let expected = hex(of: HMAC<SHA256>.authenticationCode(for: request.body, using: key))
-            return isEqual(String(signature.dropFirst("sha256=".count)), expected)
+            return BasicCredentials.areSame(String(signature.dropFirst("sha256=".count)), expected)
         }
         guard let token = request.headers[.gitLabToken] else { return false }
-        return isEqual(token, secret)
-    }
-
-    private static func isEqual(_ a: String, _ b: String) -> Bool {
-        SHA256.hash(data: Data(a.utf8)) == SHA256.hash(data: Data(b.utf8))
+        return BasicCredentials.areSame(token, secret)
     }
 
     /// The applications that files may belong to: `foo-bar-dev.yml` to foo-bar-dev, foo-bar and foo; `application*` to all, which is `*`.
@@ -68,16 +64,6 @@ struct Announcement: Equatable, Sendable {
             }
         }
         return names
-    }
-
-    private static func fields(_ text: Substring) -> [(name: String, value: String)] {
-        text.split(separator: "&").compactMap { pair in
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, let name = parts[0].percentDecoded(plusIsSpace: true),
-                let value = parts[1].percentDecoded(plusIsSpace: true)
-            else { return nil }
-            return (name, value)
-        }
     }
 
     private struct Push: Decodable {
@@ -124,4 +110,9 @@ struct Announcement: Equatable, Sendable {
 extension HTTPField.Name {
     static let gitHubSignature = HTTPField.Name("X-Hub-Signature-256")!
     static let gitLabToken = HTTPField.Name("X-Gitlab-Token")!
+}
+
+extension [(name: String, value: String)] {
+    /// What the parameters `path` name.
+    fileprivate var paths: Set<String> { Set(filter { $0.name == "path" && !$0.value.isEmpty }.map(\.value)) }
 }

@@ -1,6 +1,5 @@
 package import Configuration
 package import Discovery
-import Glibc
 import HTTPTypes
 import Logging
 import Metrics
@@ -173,7 +172,7 @@ package struct SettingsServer: EdgeServer {
             let filled = values.isEmpty ? text : Placeholders(values).fill(text)
             reply = .bytes(Array(filled.utf8), type: "text/plain;charset=UTF-8")
         }
-        if let modified { reply.headers[.lastModified] = modified.asHTTPDate }
+        if let modified { reply.headers[.lastModified] = HTTPDate.text(ofSecond: Int(modified.seconds)) }
         reply.headers[.cacheControl] = "no-store"
         reply.headers[.contentTypeOptions] = "nosniff"
         return reply
@@ -285,18 +284,4 @@ package struct SettingsServer: EdgeServer {
 
 extension HTTPField.Name {
     fileprivate static let contentTypeOptions = HTTPField.Name("X-Content-Type-Options")!
-}
-
-extension Instant {
-    /// RFC 9110, section 5.6.7.
-    fileprivate var asHTTPDate: String {
-        var time = time_t(seconds)
-        var calendar = tm()
-        gmtime_r(&time, &calendar)
-        let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
-        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        let date = "\(days[Int(calendar.tm_wday)]), \(two(calendar.tm_mday)) \(months[Int(calendar.tm_mon)]) \(calendar.tm_year + 1900)"
-        return "\(date) \(two(calendar.tm_hour)):\(two(calendar.tm_min)):\(two(calendar.tm_sec)) GMT"
-    }
 }

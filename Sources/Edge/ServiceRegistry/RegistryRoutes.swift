@@ -51,7 +51,7 @@ struct RegistryRoutes: Sendable {
         case (.delete, .status(let key)):
             let status = RegisteredInstance.Status(request.query["value"]) ?? .unknown
             return Reply.found(removeOverride(key, status: status, dirtyAt: request.dirtyAt, isFromPeer: request.isFromPeer))
-        case (.put, .metadata(let key)): return merge(request.query, into: key, request)
+        case (.put, .metadata(let key)): return merge(request.query.values, into: key, request)
         case (.post, .batch): return batch(request)
         default: return Reply(status: .notFound)
         }

@@ -72,13 +72,10 @@ package struct RegistryServer: EdgeServer {
 
     private func isAllowed(_ request: IncomingRequest) -> Bool {
         guard let credentials = configuration.credentials else { return true }
-        let words = request.headers[.authorization]?.split(separator: " ", maxSplits: 1) ?? []
-        guard words.count == 2, words[0].lowercased() == "basic", let said = Data(base64Encoded: String(words[1])) else { return false }
-        let expected = Array("\(credentials.user):\(credentials.password)".utf8)
-        // As long for a wrong beginning as for a wrong end.
-        var difference: UInt8 = said.count == expected.count ? 0 : 1
-        for (index, byte) in said.enumerated() { difference |= byte ^ expected[index % expected.count] }
-        return difference == 0
+        guard let said = BasicCredentials(request.headers[.authorization]) else { return false }
+        let isUser = BasicCredentials.areSame(said.user, credentials.user)
+        let isPassword = BasicCredentials.areSame(said.password, credentials.password)
+        return isUser && isPassword
     }
 }
 

@@ -66,20 +66,12 @@ enum Resource: Equatable {
 struct RegistryRequest: Sendable {
     let incoming: IncomingRequest
     /// The parameters behind the question mark.
-    let query: [String: String]
+    let query: Query
 
     /// Nil where the parameters cannot be read.
     init?(_ incoming: IncomingRequest) {
         self.incoming = incoming
-        var query: [String: String] = [:]
-        let text = incoming.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false).dropFirst().first ?? ""
-        for pair in text.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = parts[0].percentDecoded(plusIsSpace: true),
-                let value = (parts.count > 1 ? parts[1] : "").percentDecoded(plusIsSpace: true)
-            else { return nil }
-            query[name] = value
-        }
+        guard let query = try? Query(of: incoming.target) else { return nil }
         self.query = query
     }
 

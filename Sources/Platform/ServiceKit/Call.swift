@@ -67,27 +67,6 @@ package struct Call: Sendable {
     }
 }
 
-/// The parameters behind the question mark.
-struct Query: Sendable {
-    private let values: [String: String]
-
-    init(_ text: Substring) throws {
-        var values: [String: String] = [:]
-        for pair in text.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = parts[0].percentDecoded(plusIsSpace: true),
-                let value = (parts.count > 1 ? parts[1] : "").percentDecoded(plusIsSpace: true)
-            else {
-                throw Problem.badRequest("The query has a broken percent-encoding, bytes that are not UTF-8, or NUL.")
-            }
-            values[name] = value
-        }
-        self.values = values
-    }
-
-    subscript(name: String) -> String? { values[name] }
-}
-
 extension Call {
     /// Holds `If-Match`, where it is sent, against the version of what is about to change.
     package func mustMatch(version: Int64) throws {

@@ -52,8 +52,8 @@ extension ClientHandler: AnswerTarget {
         let (near, far) = Tunnel.pair()
         let pipeline = context.pipeline.syncOperations
         do {
-            let parts = try pipeline.handler(type: RequestParts.self)
-            let rest = parts.takeRest()
+            let parts = try pipeline.handler(type: RequestParts<ConnectionBytes>.self)
+            let rest = parts.source.buffer
             try pipeline.addHandler(near)
             let isReady = connection.become(far)
             for handler in [context, try pipeline.context(handlerType: HTTPResponseEncoder.self), try pipeline.context(handler: parts)] {

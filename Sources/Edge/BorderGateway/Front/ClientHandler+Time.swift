@@ -8,7 +8,7 @@ extension ClientHandler {
         switch event {
         case is Stop:
             if case .idle = phase, !isHeadBegun { context.close(promise: nil) }
-        case is RequestParts.HeadBegun:
+        case is HeadBegun:
             guard case .idle = phase else { return }
             isHeadBegun = true
             limit(to: gateway.policy.configuration.headTime)

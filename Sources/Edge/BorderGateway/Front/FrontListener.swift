@@ -108,7 +108,7 @@ package struct FrontListener: Service {
     private func serveHTTP1(_ channel: any Channel, _ peer: IPAddress, scheme: String) -> EventLoopFuture<Void> {
         channel.eventLoop.makeCompletedFuture {
             try channel.pipeline.syncOperations.addHandlers([
-                HTTPResponseEncoder(), RequestParts(),
+                HTTPResponseEncoder(), RequestParts(of: ConnectionBytes()),
                 ClientHandler(gateway, pool: pools.pool(of: channel.eventLoop), peer: peer, scheme: scheme, isStream: false),
             ])
         }
@@ -130,7 +130,7 @@ package struct FrontListener: Service {
         ) { stream in
             stream.setOption(.autoRead, value: false).flatMapThrowing {
                 try stream.pipeline.syncOperations.addHandlers([
-                    HTTP2FramePayloadToHTTP1ServerCodec(), StreamParts(),
+                    HTTP2FramePayloadToHTTP1ServerCodec(), RequestParts(of: StreamFrames()),
                     ClientHandler(gateway, pool: pools.pool(of: stream.eventLoop), peer: peer, scheme: "https", isStream: true),
                 ])
             }

@@ -1,39 +1,42 @@
 import NIOCore
 import NIOHTTP1
 
+/// The first bytes of a head have come, and not all of it.
+struct HeadBegun {}
+
+/// Where the parts of requests come from.
+protocol RequestPartSource {
+    associatedtype Arriving
+    mutating func take(_ arrived: Arriving)
+    /// The next part, or nil until more has come.
+    mutating func next() throws(Refusal) -> HTTPServerRequestPart?
+    /// Whether some bytes of a head are there, and its end is not.
+    var isWithinHead: Bool { get }
+}
+
 /// Gives the parts of requests one by one as they are asked for with `read()`, so that nobody is sent more than they can take.
 ///
 /// What cannot be read as a request goes on as an error, once; whatever comes after it is read and thrown away.
-final class RequestParts: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = ByteBuffer
+final class RequestParts<Source: RequestPartSource>: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = Source.Arriving
     typealias InboundOut = HTTPServerRequestPart
     typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
-    /// How much that was read is kept before the rest is moved to the front.
-    private static let slack = 32 * 1024
-
-    private var decoder = RequestDecoder()
-    private var buffer = ByteBuffer()
+    private(set) var source: Source
     private var isWanted = false
     /// A part is being handled, and what is asked for meanwhile follows it: not within it, or many small parts would fill the stack.
     private var isDelivering = false
     private var hasFailed = false
-    private var isInHead = false
+    private var hasSaidHead = false
 
-    /// The first bytes of a head have come, and not all of it.
-    struct HeadBegun {}
-
-    /// What has come after the last request. To be called once, when no more requests are to be read.
-    func takeRest() -> ByteBuffer {
-        defer { buffer = ByteBuffer() }
-        return buffer
+    init(of source: Source) {
+        self.source = source
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasFailed else { return }
-        var new = unwrapInboundIn(data)
-        if buffer.readableBytes == 0 { buffer = new } else { buffer.writeBuffer(&new) }
+        source.take(unwrapInboundIn(data))
         deliver(context)
     }
 
@@ -55,9 +58,8 @@ final class RequestParts: ChannelDuplexHandler, RemovableChannelHandler {
         defer { isDelivering = false }
         while isWanted, !hasFailed {
             do {
-                guard let part = try decoder.next(&buffer) else { break }
-                isInHead = false
-                if buffer.readerIndex > RequestParts.slack { buffer.discardReadBytes() }
+                guard let part = try source.next() else { break }
+                hasSaidHead = false
                 isWanted = false
                 context.fireChannelRead(wrapInboundOut(part))
             } catch {
@@ -65,9 +67,45 @@ final class RequestParts: ChannelDuplexHandler, RemovableChannelHandler {
                 context.fireErrorCaught(error)
             }
         }
-        if isWanted, !hasFailed, decoder.isInHead, !isInHead, buffer.readableBytes > 0 {
-            isInHead = true
+        if isWanted, !hasFailed, !hasSaidHead, source.isWithinHead {
+            hasSaidHead = true
             context.fireUserInboundEventTriggered(HeadBegun())
         }
     }
+}
+
+/// The bytes of a connection of HTTP/1.
+struct ConnectionBytes: RequestPartSource {
+    /// How much that was read is kept before the rest is moved to the front.
+    private static let slack = 32 * 1024
+
+    private var decoder = RequestDecoder()
+    /// What has come and was not read yet.
+    private(set) var buffer = ByteBuffer()
+
+    mutating func take(_ arrived: ByteBuffer) {
+        var arrived = arrived
+        if buffer.readableBytes == 0 { buffer = arrived } else { buffer.writeBuffer(&arrived) }
+    }
+
+    mutating func next() throws(Refusal) -> HTTPServerRequestPart? {
+        let part = try decoder.next(&buffer)
+        if buffer.readerIndex > ConnectionBytes.slack { buffer.discardReadBytes() }
+        return part
+    }
+
+    var isWithinHead: Bool { decoder.isInHead && buffer.readableBytes > 0 }
+}
+
+/// What the codec of HTTP/2 makes of one stream.
+struct StreamFrames: RequestPartSource {
+    private var waiting = CircularBuffer<HTTPServerRequestPart>()
+
+    mutating func take(_ arrived: HTTPServerRequestPart) {
+        waiting.append(arrived)
+    }
+
+    mutating func next() -> HTTPServerRequestPart? { waiting.popFirst() }
+
+    var isWithinHead: Bool { false }
 }

@@ -43,25 +43,3 @@ package struct Plan: Sendable {
         meters = RouteMeters(name)
     }
 }
-
-/// Whose requests are counted together, and how many there may be.
-package struct RateRule: Hashable, Sendable {
-    package enum Scope: String, Sendable, CaseIterable {
-        /// All requests from one address.
-        case address
-        /// All requests of one signed-in user.
-        case user
-        /// Requests of this route from one address.
-        case addressAndRoute
-    }
-
-    package let name: String
-    package let scope: Scope
-    package let limit: RateLimit
-
-    package init(_ name: String, _ scope: Scope, _ limit: RateLimit) {
-        self.name = name
-        self.scope = scope
-        self.limit = limit
-    }
-}

@@ -1,3 +1,4 @@
+import Contracts
 import Discovery
 import NIOHTTP1
 package import Values
@@ -67,7 +68,9 @@ package struct RouteRule: Codable, Hashable, Sendable {
         try demand((try? RequestTarget(plain))?.text == plain, "has a path that is not in its one form.")
         try demand(percent.map { (0...100).contains($0) } ?? true, "takes from 0 to 100 percent.")
         try demand(!to.isEmpty, "leads nowhere.")
-        try demand(to.count == 1 || to.allSatisfy { Instance($0) != nil }, "leads to addresses, or to one service.")
+        let isService = to.count == 1 && Contracts.routes.contains { $0.service.description == to[0] }
+        try demand(
+            isService || to.allSatisfy { Instance($0) != nil }, "leads to addresses such as http://10.0.0.7:9000, or to one service.")
         try demand(bodyLimit.map { $0 >= 0 } ?? true, "cannot limit bodies to less than nothing.")
         try demand(seconds.map { (1...86_400).contains($0) } ?? true, "takes from 1 to 86400 seconds.")
         try demand(limit.map { RateLimit($0) != nil } ?? true, "has a limit that is none; say such as 20/s.")
@@ -130,7 +133,7 @@ package struct RouteRule: Codable, Hashable, Sendable {
         if let bodyLimit { plan.bodyLimit = bodyLimit }
         if let seconds { plan.time = .seconds(Int64(seconds)) }
         plan.isStream = streams ?? false
-        if let limit = limit.flatMap({ RateLimit($0) }) { plan.limits = [RateRule(name, .addressAndRoute, limit)] }
+        if let limit = limit.flatMap({ RateLimit($0) }) { plan.limits = [RateRule(name, limit, isPerRoute: true)] }
         plan.rule = self
         return plan
     }

@@ -12,7 +12,6 @@ struct RoutingTable: Sendable {
 
     private let plans: RouteTable<Plan>
     private let own: [(rule: RouteRule, plan: Plan)]
-    let all: [(Route, Plan)]
 
     init(_ configuration: BorderGatewayConfiguration) {
         own = configuration.routes.map { rule in
@@ -20,8 +19,8 @@ struct RoutingTable: Sendable {
             let name = ServiceName(rule.to[0])
             return (rule, rule.plan(instances.isEmpty ? .service(name) : .addresses(.init(instances, of: name))))
         }
-        let signIn = configuration.signIn.map { RateRule("signIn", .addressAndRoute, $0) }
-        let coupons = configuration.coupons.map { RateRule("coupons", .addressAndRoute, $0) }
+        let signIn = configuration.signIn.map { RateRule("signIn", $0, isPerRoute: true) }
+        let coupons = configuration.coupons.map { RateRule("coupons", $0, isPerRoute: true) }
         var all: [(Route, Plan)] = Contracts.publicRoutes.flatMap { service, routes in
             routes.map { route in
                 var plan = Plan(
@@ -33,7 +32,6 @@ struct RoutingTable: Sendable {
         }
         all += Operations.routes.map { ($0, Plan(name: "GET \($0.path)", destination: .operations($0), isRepeatable: true)) }
         all.append((RoutingTable.document, Plan(name: "GET \(RoutingTable.document.path)", destination: .document, isRepeatable: true)))
-        self.all = all
         plans = RouteTable(all)
     }
 

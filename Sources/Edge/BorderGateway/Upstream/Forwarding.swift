@@ -118,10 +118,10 @@ final class Forwarding: UpstreamListener {
     }
 
     /// Once more where it was, over a connection that nobody has used before.
-    private func takesFreshConnection(instead wasReused: Bool) -> Bool {
-        guard wasReused, !hasTakenFresh, peer.budget.take() else { return false }
+    private func takesFreshConnection(to instance: Instance?) -> Bool {
+        guard let instance, !hasTakenFresh, peer.budget.take() else { return false }
         hasTakenFresh = true
-        pool.closeIdle()
+        pool.closeIdle(of: instance)
         peer.retries.increment()
         return true
     }
@@ -196,12 +196,13 @@ final class Forwarding: UpstreamListener {
     }
 
     func answerBroke(_ error: any Error) {
-        let wasReused = connection?.isReused ?? false
+        // None where it is new.
+        let reused = connection.flatMap { $0.isReused ? $0.instance : nil }
         // One that was kept open may have been closed just then, which is nobody's fault.
-        settle(status == 0 && wasReused ? .notAsked : .failed)
+        settle(status == 0 && reused != nil ? .notAsked : .failed)
         connection = nil
         if status == 0 {
-            if isRepeatable, takesAnother || takesFreshConnection(instead: wasReused) { return attempt() }
+            if isRepeatable, takesAnother || takesFreshConnection(to: reused) { return attempt() }
             return fail(Problem(502, "bad-gateway", "The service has not answered", detail: "Try again in a moment.", retryAfter: 1))
         }
         isOver = true
@@ -217,7 +218,4 @@ final class Forwarding: UpstreamListener {
         connection?.close()
         connection = nil
     }
-
-    /// Whether something of an answer has come.
-    var hasAnswer: Bool { status != 0 }
 }

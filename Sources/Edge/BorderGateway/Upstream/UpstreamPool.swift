@@ -82,7 +82,8 @@ final class UpstreamPool {
         for instance in places.keys { closeIdle(of: instance) }
     }
 
-    private func closeIdle(of instance: Instance) {
+    /// The same of one instance.
+    func closeIdle(of instance: Instance) {
         let idle = places[instance]?.idle ?? []
         places[instance]?.idle = []
         for connection in idle { connection.close() }
