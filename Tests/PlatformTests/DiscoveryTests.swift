@@ -152,7 +152,7 @@ import Values
                         _ = try await transport.send(.get, to: DiscoveryTests.service)
                     }
                 } throws: { ($0 as? Problem)?.status == 503 }
-                #expect((.milliseconds(290) ..< .seconds(5)).contains(ContinuousClock.now - start))
+                #expect((.milliseconds(290) ..< .seconds(30)).contains(ContinuousClock.now - start))
             }
         }
     }
@@ -174,7 +174,7 @@ import Values
                         _ = try await transport.send(.get, to: DiscoveryTests.service)
                     }
                 } throws: { ($0 as? Problem)?.status == 503 && ($0 as? Problem)?.retryAfter == 1 }
-                #expect((.milliseconds(290) ..< .seconds(5)).contains(ContinuousClock.now - start))
+                #expect((.milliseconds(290) ..< .seconds(30)).contains(ContinuousClock.now - start))
             }
         }
     }

@@ -249,6 +249,49 @@ import Values
         }
     }
 
+    @Test func `a deadline that passes before the answer is asked for cancels what was sent, and harms nobody after it`() async throws {
+        let schema = PostgreSQLTests.newSchema()
+        try await PostgreSQLTests.withDatabase(schema: schema, settings: PostgreSQLTests.settings { $0.writers = 1 }) { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            await #expect {
+                try await Deadline.$current.withValue(.now + .seconds(1)) {
+                    try await database.write { tx in
+                        _ = try tx.execute("UPDATE counter SET value = 7 WHERE id = 1")
+                        let slept = try tx.ask("SELECT 1 FROM (SELECT pg_sleep(60)) AS slept")
+                        Thread.sleep(forTimeInterval: 1.5)
+                        _ = try slept.get()
+                    }
+                }
+            } throws: { error in
+                if case StorageError.deadline(begun: true) = error { true } else { false }
+            }
+            let begin = ContinuousClock.now
+            try await database.write { tx in _ = try tx.execute("UPDATE counter SET value = value + 1 WHERE id = 1") }
+            #expect(ContinuousClock.now - begin < .seconds(15))
+            #expect(try await PostgreSQLTests.value(database) == 1)
+        }
+    }
+
+    @Test func `what was queued and never asked about is undone, and harms nobody after it`() async throws {
+        try await PostgreSQLTests.withDatabase(settings: PostgreSQLTests.settings { $0.writers = 1 }) { database in
+            try await database.migrate([PostgreSQLTests.counter])
+            // One that is refused, and one that is not.
+            for id in [1, 3] {
+                await #expect(throws: CancellationError.self) {
+                    try await database.write { tx in
+                        _ = try tx.queue("INSERT INTO counter (id, value) VALUES (\(id), 5)")
+                        throw CancellationError()
+                    }
+                }
+                try await database.write { tx in
+                    let changed = try tx.execute("UPDATE counter SET value = value + 1")
+                    #expect(changed == 2)
+                }
+            }
+            #expect(try await PostgreSQLTests.value(database) == 2)
+        }
+    }
+
     @Test func `who waits for a connection until the deadline has nothing done`() async throws {
         try await PostgreSQLTests.withDatabase(settings: PostgreSQLTests.settings { $0.writers = 1 }) { database in
             try await database.migrate([PostgreSQLTests.counter])

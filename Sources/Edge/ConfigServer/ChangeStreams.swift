@@ -30,7 +30,7 @@ final class ChangeStreams: Sendable {
             return (state.last, state.isOver)
         }
         continuation.onTermination = { [weak self] _ in self?.leave(id) }
-        continuation.yield(Array("event: version\ndata: \(version)\n\n".utf8))
+        continuation.yield(ServerSentEvent(name: "version", data: Array(version.utf8)).bytes)
         if isOver { continuation.finish() }
         listening.record(state.withLock { $0.listeners.count })
         return stream
@@ -46,16 +46,15 @@ final class ChangeStreams: Sendable {
 
     /// - Parameter applications: `*` is all of them.
     func announce(_ applications: Set<String>) {
-        send("event: refresh\ndata: {}\n\n") { applications.contains("*") || applications.contains($0.application) }
+        send(ServerSentEvent(name: "refresh", data: Array("{}".utf8)).bytes) { applications.contains("*") || applications.contains($0.application) }
     }
 
     /// So that both ends notice when the connection is gone.
     func keepAlive() {
-        send(":\n\n") { _ in true }
+        send(ServerSentEvent.heartbeat) { _ in true }
     }
 
-    private func send(_ text: String, to isMeant: (Listener) -> Bool) {
-        let bytes = Array(text.utf8)
+    private func send(_ bytes: [UInt8], to isMeant: (Listener) -> Bool) {
         for listener in state.withLock({ Array($0.listeners.values) }) where isMeant(listener) { listener.continuation.yield(bytes) }
     }
 

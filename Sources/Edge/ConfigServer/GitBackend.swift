@@ -14,6 +14,8 @@ final class GitBackend: Backend {
         /// By id. What is read once is read again by every application that has a part in it.
         var blobs: [String: [UInt8]] = [:]
         var blobBytes = 0
+        /// When files were last changed, by commit and path.
+        var changes: [String: Instant] = [:]
         var trouble: String?
     }
 
@@ -28,6 +30,7 @@ final class GitBackend: Backend {
     /// Of blobs, all together and each.
     private static let mostBytes = 32 << 20
     private static let largestBlob = 256 << 10
+    private static let mostKnownChanges = 10_000
 
     /// - Parameter folder: of the clone; not yet made.
     init(_ remote: String, folder: String, configuration: ConfigServerConfiguration) {
@@ -73,8 +76,15 @@ final class GitBackend: Backend {
     }
 
     func modified(_ path: String, in tree: FileTree) async throws -> Instant? {
+        let key = "\(tree.version) \(path)"
+        if let known = state.withLock({ $0.changes[key] }) { return known }
         let output = try await program.run(["log", "-1", "--format=%ct", tree.version, "--", ":(literal)\(path)"])
-        return Int64(String(decoding: output, as: UTF8.self).trimming(\.isWhitespace)).map { Instant(seconds: $0) }
+        guard let seconds = Int64(String(decoding: output, as: UTF8.self).trimming(\.isWhitespace)) else { return nil }
+        state.withLock { state in
+            if state.changes.count >= GitBackend.mostKnownChanges { state.changes = [:] }
+            state.changes[key] = Instant(seconds: seconds)
+        }
+        return Instant(seconds: seconds)
     }
 
     /// Of a branch, a tag, or the beginning of its own id.

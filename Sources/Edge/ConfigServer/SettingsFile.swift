@@ -15,6 +15,8 @@ enum SettingsFile {
     static let extensions = ["properties", "yml", "yaml", "json"]
     /// A file that refers to itself again and again could otherwise become as large as memory.
     private static let mostSettings = 50_000
+    /// And so could the work, where it merges itself again and again.
+    private static let mostSteps = 500_000
     private static let deepest = 64
 
     struct Malformed: Error, CustomStringConvertible {
@@ -27,12 +29,13 @@ enum SettingsFile {
             // Not `compose_all`, whose sequence ends at a mistake as it does at the end.
             let parser = try Parser(yaml: text)
             var parts: [Part] = []
+            var steps = 0
             while let node = try parser.nextRoot() {
                 var values: [String: SettingValue] = [:]
                 // An empty document.
                 guard node.scalar?.string != "" else { continue }
                 guard case .mapping(let mapping) = node else { throw Malformed(description: "it is no mapping of names to values") }
-                try flatten(mapping, prefix: "", depth: 0, into: &values)
+                try flatten(mapping, prefix: "", depth: 0, into: &values, &steps)
                 parts.append(part(values))
             }
             return parts
@@ -54,7 +57,7 @@ enum SettingsFile {
     }
 
     private static func flatten(
-        _ mapping: Node.Mapping, prefix: String, depth: Int, into values: inout [String: SettingValue]
+        _ mapping: Node.Mapping, prefix: String, depth: Int, into values: inout [String: SettingValue], _ steps: inout Int
     ) throws {
         guard depth < deepest else { throw Malformed(description: "it is more than \(deepest) levels deep") }
         for (key, value) in mapping {
@@ -65,24 +68,28 @@ enum SettingsFile {
                 for node in value.sequence.map(Array.init) ?? [value] {
                     guard let other = node.mapping else { continue }
                     var one: [String: SettingValue] = [:]
-                    try flatten(other, prefix: prefix, depth: depth + 1, into: &one)
+                    try flatten(other, prefix: prefix, depth: depth + 1, into: &one, &steps)
                     merged.merge(one) { first, _ in first }
                 }
                 values.merge(merged) { said, _ in said }
                 continue
             }
             try flatten(
-                value, key: prefix.isEmpty || name.hasPrefix("[") ? prefix + name : "\(prefix).\(name)", depth: depth, into: &values)
+                value, key: prefix.isEmpty || name.hasPrefix("[") ? prefix + name : "\(prefix).\(name)", depth: depth, into: &values, &steps)
         }
     }
 
-    private static func flatten(_ node: Node, key: String, depth: Int, into values: inout [String: SettingValue]) throws {
+    private static func flatten(
+        _ node: Node, key: String, depth: Int, into values: inout [String: SettingValue], _ steps: inout Int
+    ) throws {
+        steps += 1
+        guard steps <= mostSteps else { throw Malformed(description: "it refers to itself again and again") }
         switch node {
-        case .mapping(let mapping) where !mapping.isEmpty: try flatten(mapping, prefix: key, depth: depth + 1, into: &values)
+        case .mapping(let mapping) where !mapping.isEmpty: try flatten(mapping, prefix: key, depth: depth + 1, into: &values, &steps)
         case .sequence(let sequence) where !sequence.isEmpty:
             guard depth < deepest else { throw Malformed(description: "it is more than \(deepest) levels deep") }
             for (index, element) in sequence.enumerated() {
-                try flatten(element, key: "\(key)[\(index)]", depth: depth + 1, into: &values)
+                try flatten(element, key: "\(key)[\(index)]", depth: depth + 1, into: &values, &steps)
             }
         case .scalar: values[key] = value(of: node)
         case .mapping, .sequence: values[key] = .text("")

@@ -5,6 +5,8 @@ package struct Placeholders {
     private static let deepest = 16
     /// A text that doubles itself at each step stays bounded.
     private static let longest = 1 << 20
+    /// And so does the work where texts ask for many others, and those again.
+    private static let mostSteps = 10_000
 
     package init(_ values: [String: SettingValue]) {
         self.values = values
@@ -19,29 +21,31 @@ package struct Placeholders {
     }
 
     package func fill(_ text: String) -> String {
-        fill(text[...], depth: 0)
+        var steps = 0
+        return fill(text[...], depth: 0, &steps)
     }
 
-    private func fill(_ text: Substring, depth: Int) -> String {
+    private func fill(_ text: Substring, depth: Int, _ steps: inout Int) -> String {
         var result = ""
         var rest = text
         while let start = rest.firstRange(of: "${"), result.utf8.count < Placeholders.longest {
             result += rest[..<start.lowerBound]
-            guard depth < Placeholders.deepest, let end = end(of: rest[start.upperBound...]) else {
+            steps += 1
+            guard depth < Placeholders.deepest, steps < Placeholders.mostSteps, let end = end(of: rest[start.upperBound...]) else {
                 return result + rest[start.lowerBound...]
             }
-            result += value(of: rest[start.upperBound..<end], depth: depth) ?? String(rest[start.lowerBound...end])
+            result += value(of: rest[start.upperBound..<end], depth: depth, &steps) ?? String(rest[start.lowerBound...end])
             rest = rest[rest.index(after: end)...]
         }
         return result + rest
     }
 
-    private func value(of inside: Substring, depth: Int) -> String? {
+    private func value(of inside: Substring, depth: Int, _ steps: inout Int) -> String? {
         // `${a-${b}:c}`: the inner one first.
-        let inside = fill(inside, depth: depth + 1)
-        if let value = values[inside] { return fill(value.text[...], depth: depth + 1) }
+        let inside = fill(inside, depth: depth + 1, &steps)
+        if let value = values[inside] { return fill(value.text[...], depth: depth + 1, &steps) }
         guard let colon = inside.firstIndex(of: ":") else { return nil }
-        if let value = values[String(inside[..<colon])] { return fill(value.text[...], depth: depth + 1) }
+        if let value = values[String(inside[..<colon])] { return fill(value.text[...], depth: depth + 1, &steps) }
         return String(inside[inside.index(after: colon)...])
     }
 

@@ -110,33 +110,15 @@ struct RemoteClient: Sendable {
     }
 
     /// Listens to a server's stream of changes until it ends.
-    /// - Parameter onEvent: is told of each event, its name and its data.
     /// - Returns: false where the server has no such stream.
-    func listen(to application: String, at url: String, onEvent: (String, String) -> Void) async throws -> Bool {
+    func listen(to application: String, at url: String, onEvent: (ServerSentEvent) -> Void) async throws -> Bool {
         let response = try await http.execute(request(application, url, accept: "text/event-stream"), deadline: .distantFuture)
         guard response.status == .ok, response.headers.first(name: "Content-Type")?.hasPrefix("text/event-stream") == true else {
             return false
         }
-        var line: [UInt8] = []
-        var (name, data) = ("message", "")
-        for try await buffer in response.body {
-            for byte in buffer.readableBytesView {
-                guard byte == UInt8(ascii: "\n") else {
-                    guard line.count < 64 << 10 else { throw Failure(description: "\(url) sends a line without an end") }
-                    line.append(byte)
-                    continue
-                }
-                let text = String(decoding: line, as: UTF8.self)
-                line = []
-                if text.hasPrefix("event: ") {
-                    name = String(text.dropFirst("event: ".count))
-                } else if text.hasPrefix("data: ") {
-                    data = String(text.dropFirst("data: ".count))
-                } else if text.isEmpty {
-                    if !data.isEmpty { onEvent(name, data) }
-                    (name, data) = ("message", "")
-                }
-            }
+        var parser = ServerSentEventParser()
+        for try await bytes in response.body {
+            for event in try parser.take(bytes.readableBytesView) { onEvent(event) }
         }
         return true
     }

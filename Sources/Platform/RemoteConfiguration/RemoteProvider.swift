@@ -156,9 +156,10 @@ package final class RemoteProvider: ConfigProvider, Service {
         var pause = 0.2
         while !Task.isCancelled {
             do {
-                let hasStream = try await client.listen(to: application, at: url) { [self] name, data in
+                let hasStream = try await client.listen(to: application, at: url) { [self] event in
                     pause = 0.2
-                    let isKnown = name == "version" && state.withLock { $0.trouble == nil && $0.fetched[application]?.etag == data }
+                    let version = event.name == "version" ? String(decoding: event.data, as: UTF8.self) : nil
+                    let isKnown = version != nil && state.withLock { $0.trouble == nil && $0.fetched[application]?.etag == version }
                     if !isKnown { onChange() }
                 }
                 // Another server than ours: polling has to do.

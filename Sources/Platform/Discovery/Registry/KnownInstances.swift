@@ -18,6 +18,9 @@ struct KnownInstances {
 
     private var listed: [Key: RegisteredInstance] = [:]
     private var missed: [Key: (instance: RegisteredInstance, until: Instant)] = [:]
+    /// From an earlier life, by the name of their application. Believed in the same way.
+    private var remembered: [String: [Instance]] = [:]
+    private var rememberedUntil: Instant?
 
     /// Whether a registry has said anything yet.
     private(set) var isHeard = false
@@ -25,8 +28,13 @@ struct KnownInstances {
     /// Of all that the registry lists.
     var hash: String { RegistryHash.of(listed.values.lazy.map(\.status)) }
 
+    mutating func remember(_ addresses: [String: [Instance]]) {
+        remembered = addresses
+    }
+
     mutating func replace(with instances: [RegisteredInstance], at now: Instant) {
         isHeard = true
+        rememberedUntil = rememberedUntil ?? now + KnownInstances.grace
         let before = listed
         listed = Dictionary(instances.map { (Key($0), $0) }) { $1 }
         for (key, instance) in before where listed[key] == nil { missed[key] = (instance, now + KnownInstances.grace) }
@@ -48,7 +56,9 @@ struct KnownInstances {
             guard instance.status == .up, let address = instance.address else { continue }
             addresses[instance.app, default: []].append(address)
         }
-        return addresses.mapValues { $0.sorted { $0.address < $1.address } }
+        addresses = addresses.mapValues { $0.sorted { $0.address < $1.address } }
+        if let rememberedUntil, now < rememberedUntil { addresses.merge(remembered) { listed, _ in listed } }
+        return addresses
     }
 }
 

@@ -42,6 +42,8 @@ package final class RegistryClient: Service {
 
     struct State {
         var own: [Own] = []
+        /// Why a registry did not take what runs here, as it was said last.
+        var refusal: String?
         var connections: [RegistryConnection] = []
         /// Which of them is spoken to first.
         var current = 0
@@ -91,7 +93,10 @@ package final class RegistryClient: Service {
     /// Tells of the instances that were known when a process ran here last. To be called before any peer is.
     package func remember() {
         guard let addresses = file?.read(), !addresses.isEmpty else { return }
-        state.withLock { $0.addresses = addresses }
+        state.withLock { state in
+            state.addresses = addresses
+            state.known.remember(addresses)
+        }
         onChange(addresses)
     }
 
@@ -174,9 +179,21 @@ package final class RegistryClient: Service {
                 logger.info("registered", metadata: ["application": "\(record.app)", "instance": "\(record.id)"])
             } catch {
                 isWell = false
+                tell(of: error)
             }
         }
+        if isWell { state.withLock { $0.refusal = nil } }
         return isWell
+    }
+
+    /// What will not go away by itself is said once, and aloud.
+    private func tell(of error: any Error) {
+        guard let refused = error as? RegistryConnection.Refused, refused.status < 500 else { return }
+        let isNew = state.withLock { state in
+            defer { state.refusal = refused.description }
+            return state.refusal != refused.description
+        }
+        if isNew { logger.error("the registry refuses what runs here", metadata: ["error": "\(refused)"]) }
     }
 
     /// Says that no more requests are wanted here.
@@ -185,14 +202,21 @@ package final class RegistryClient: Service {
             for index in state.own.indices { state.own[index].record.status = .outOfService }
             return state.own.filter(\.isRegistered)
         }
-        for own in own {
-            _ = try? await asking("drain") { try await $0.setStatus(.outOfService, of: own.record, within: .milliseconds(500)) }
-        }
+        await sayAtOnce(own, "drain") { _ = try await $0.setStatus(.outOfService, of: $1, within: .milliseconds(500)) }
     }
 
     private func cancelAll() async {
-        for own in state.withLock({ $0.own.filter(\.isRegistered) }) {
-            _ = try? await asking("cancel") { try await $0.cancel(own.record, within: .seconds(1)) }
+        await sayAtOnce(state.withLock { $0.own.filter(\.isRegistered) }, "cancel") { try await $0.cancel($1, within: .seconds(1)) }
+    }
+
+    /// Of all that runs here at the same time: a registry that does not answer holds up the end of this process once, not as often.
+    private func sayAtOnce(
+        _ own: [Own], _ what: String, _ ask: @escaping @Sendable (RegistryConnection, RegisteredInstance) async throws -> Void
+    ) async {
+        await withDiscardingTaskGroup { group in
+            for own in own {
+                group.addTask { _ = try? await self.asking(what) { try await ask($0, own.record) } }
+            }
         }
     }
 

@@ -100,7 +100,7 @@ package struct RegistryConnection: Sendable {
         await onOpen()
         var parser = ServerSentEventParser()
         for try await bytes in response.body {
-            for event in parser.take(bytes.readableBytesView) { try await body(event) }
+            for event in try parser.take(bytes.readableBytesView) { try await body(event) }
         }
         return true
     }

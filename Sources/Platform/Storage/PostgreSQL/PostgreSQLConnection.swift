@@ -62,6 +62,8 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private let name = "s\(UInt64.random(in: 0...UInt64.max))"
     private var namesGiven = 0
     private var commands: [Command] = []
+    /// How many of them, from the first, nobody waits for any more: whatever they say goes unheard.
+    private var unheard = 0
 
     private var phase = Phase.idle
     private var isReadOnly = false
@@ -145,9 +147,11 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         if let cancellation, !cancellation.hasEnded(before: .now + PostgreSQLConnection.grace) { return drop() }
         guard phase != .idle else { return }
         do {
+            // What a refused statement is followed by is skipped up to here, and the end of the transaction must not be.
+            if !commands.isEmpty { try sync(link) }
             try send("ROLLBACK")
-            try link.sync()
-            commands.append(.sync)
+            try sync(link)
+            unheard = commands.count
             try link.flush()
         } catch {
             drop()
@@ -161,6 +165,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         link = nil
         statements = [:]
         commands = []
+        unheard = 0
     }
 
     // MARK: Statements
@@ -193,7 +198,8 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         let said = Said<Value>()
         try perform { try send(said) }
         return Answer { [self] in
-            if said.value == nil { try perform { try exchange() } }
+            // At the deadline, what was sent is cancelled by whoever waits for it.
+            if said.value == nil { try perform(until: nil) { try exchange() } }
             guard let value = said.value else { throw StorageError.closed }
             return value
         }
@@ -240,11 +246,16 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
 
     /// Runs what a body asks for. Throws `StorageError`, and remembers why.
     private func perform<Result>(_ body: () throws -> Result) throws -> Result {
+        try perform(until: deadline, body)
+    }
+
+    /// - Parameter limit: when it is not begun any more.
+    private func perform<Result>(until limit: Instant?, _ body: () throws -> Result) throws -> Result {
         if let failure { throw failure.storageError }
         do {
             var result: Result?
             try attempt {
-                if let deadline, deadline <= .now { throw PostgreSQLFailure.expired }
+                if let limit, limit <= .now { throw PostgreSQLFailure.expired }
                 try open()
                 result = try body()
             }
@@ -330,11 +341,16 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         return name
     }
 
+    /// Ends the commands that stand or fall together.
+    private func sync(_ link: PostgreSQLLink) throws {
+        try link.sync()
+        commands.append(.sync)
+    }
+
     /// Waits for the answers to all that was sent.
     private func exchange() throws {
         if phase == .begun, !isReadOnly, clock == nil { try askClock() }
-        try openLink().sync()
-        commands.append(.sync)
+        try sync(openLink())
         limit = isUnlimited ? nil : .now + settings.statementTimeLimit + PostgreSQLConnection.grace
         var refusal: PostgreSQLFailure?
         var unreadable: (any Error)?
@@ -345,6 +361,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
                 while let result = try next() {
                     switch (result.status, command) {
                     case (PGRES_TUPLES_OK, .statement(let take)), (PGRES_COMMAND_OK, .statement(let take)):
+                        guard unheard == 0 else { continue }
                         do { try take(result) } catch { unreadable = unreadable ?? error }
                     case (PGRES_COMMAND_OK, _): break
                     default:
@@ -352,11 +369,12 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
                         // What follows a refused command is skipped, and says so.
                         guard result.status != PGRES_PIPELINE_ABORTED else { continue }
                         if case .lost(let message) = result.failure { throw PostgreSQLFailure.lost(message) }
-                        refusal = refusal ?? result.failure
+                        if unheard == 0 { refusal = refusal ?? result.failure }
                     }
                 }
             }
             commands.removeFirst()
+            unheard = max(0, unheard - 1)
         }
         isAnswered = true
         if let refusal { throw cancellation == nil ? refusal : .expired }

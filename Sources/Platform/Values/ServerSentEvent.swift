@@ -22,16 +22,25 @@ package struct ServerSentEvent: Hashable, Sendable {
 
 /// Takes events from the pieces in which they arrive.
 package struct ServerSentEventParser {
+    /// An event that does not end, or is none.
+    package struct TooLong: Error, CustomStringConvertible {
+        package var description: String { "the stream of events has one of more than \(ServerSentEventParser.longest) bytes" }
+    }
+
+    private static let longest = 4 << 20
+
     private var line: [UInt8] = []
     private var event = ServerSentEvent()
     private var hasData = false
 
     package init() {}
 
-    package mutating func take(_ bytes: some Sequence<UInt8>) -> [ServerSentEvent] {
+    /// Throws `TooLong`.
+    package mutating func take(_ bytes: some Sequence<UInt8>) throws -> [ServerSentEvent] {
         var events: [ServerSentEvent] = []
         for byte in bytes {
             guard byte == UInt8(ascii: "\n") else {
+                guard line.count + event.data.count < ServerSentEventParser.longest else { throw TooLong() }
                 line.append(byte)
                 continue
             }
