@@ -83,7 +83,9 @@ import Values
         for size in 1...bytes.count {
             var parser = ServerSentEventParser()
             var events: [ServerSentEvent] = []
-            for start in stride(from: 0, to: bytes.count, by: size) { events += try parser.take(bytes[start..<min(start + size, bytes.count)]) }
+            for start in stride(from: 0, to: bytes.count, by: size) {
+                events += try parser.take(bytes[start..<min(start + size, bytes.count)])
+            }
             #expect(events == [event, ServerSentEvent(data: Array("a\nb".utf8))])
         }
     }

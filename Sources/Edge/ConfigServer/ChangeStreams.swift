@@ -46,7 +46,9 @@ final class ChangeStreams: Sendable {
 
     /// - Parameter applications: `*` is all of them.
     func announce(_ applications: Set<String>) {
-        send(ServerSentEvent(name: "refresh", data: Array("{}".utf8)).bytes) { applications.contains("*") || applications.contains($0.application) }
+        send(ServerSentEvent(name: "refresh", data: Array("{}".utf8)).bytes) {
+            applications.contains("*") || applications.contains($0.application)
+        }
     }
 
     /// So that both ends notice when the connection is gone.

@@ -75,7 +75,8 @@ enum SettingsFile {
                 continue
             }
             try flatten(
-                value, key: prefix.isEmpty || name.hasPrefix("[") ? prefix + name : "\(prefix).\(name)", depth: depth, into: &values, &steps)
+                value, key: prefix.isEmpty || name.hasPrefix("[") ? prefix + name : "\(prefix).\(name)", depth: depth, into: &values, &steps
+            )
         }
     }
 
