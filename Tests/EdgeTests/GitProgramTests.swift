@@ -25,13 +25,16 @@ import Values
         let folder = NSTemporaryDirectory() + "git-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let program = GitProgram(folder: folder, timeLimit: .seconds(3), remote: remote, credentials: nil, sshKey: nil)
-        _ = try await program.run(["init", "--quiet", "--bare", "--template="])
-        await #expect(throws: GitProgram.Failure.self) { try await program.run(["fetch", "--quiet", remote]) }
+        func program(_ limit: TimeSpan) -> GitProgram {
+            GitProgram(folder: folder, timeLimit: limit, remote: remote, credentials: nil, sshKey: nil)
+        }
+        _ = try await program(.seconds(60)).run(["init", "--quiet", "--bare", "--template="])
+        // Long enough for it to connect on a busy machine.
+        await #expect(throws: GitProgram.Failure.self) { try await program(.seconds(10)).run(["fetch", "--quiet", remote]) }
         let connection = accept(descriptor, nil, nil)
         try #require(connection >= 0)
         defer { close(connection) }
-        try await eventually("the connection is closed", within: .seconds(10)) {
+        try await eventually("the connection is closed", within: .seconds(30)) {
             var bytes = [UInt8](repeating: 0, count: 4_096)
             let count = recv(connection, &bytes, bytes.count, Int32(MSG_DONTWAIT))
             return count == 0 || (count < 0 && errno == ECONNRESET)
