@@ -181,6 +181,25 @@ import Values
         }
     }
 
+    @Test func `what merges itself, or asks for itself, again and again ends`() async throws {
+        let merges =
+            "a: &a {x: 1}\n"
+            + "bcdefghijklmnopqrstuvwxyz".map { name in
+                let before = Character(Unicode.Scalar(name.asciiValue! - 1))
+                return "\(name): &\(name) {<<: [*\(before), *\(before), *\(before), *\(before)]}\n"
+            }.joined()
+        let asks =
+            "a: ''\n"
+            + "bcdefghijklmnop".map { name in
+                let before = Character(Unicode.Scalar(name.asciiValue! - 1))
+                return "\(name): '" + String(repeating: "${\(before)}", count: 10) + "'\n"
+            }.joined()
+        try await withLibrary(["merges.yml": merges, "asks.yml": asks]) { library, _ in
+            #expect(await library.get("/merges/default").status == .internalServerError)
+            #expect(await library.get("/asks-default.yml").status == .ok)
+        }
+    }
+
     @Test func `an unchanged answer is not sent again`() async throws {
         try await withLibrary(["sales.yml": "a: 1"]) { library, _ in
             let first = await library.get("/sales/default")

@@ -11,17 +11,8 @@ import Values
         // The connection of git's own helper waits here for an answer that never comes.
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
         defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let listens = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) == 0 && getsockname(descriptor, $0, &length) == 0 && listen(descriptor, 8) == 0
-            }
-        }
-        try #require(listens)
-        let remote = "http://127.0.0.1:\(UInt16(bigEndian: address.sin_port))/x.git"
+        let remote = "http://127.0.0.1:\(try Ports.bound(descriptor))/x.git"
+        try #require(listen(descriptor, 8) == 0)
         let folder = NSTemporaryDirectory() + "git-\(UUID().uuidString)"
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

@@ -37,7 +37,7 @@ package enum Ports {
     }
 
     /// Gives a socket a port of the system's choice.
-    static func bound(_ socket: Int32) throws -> Int {
+    package static func bound(_ socket: Int32) throws -> Int {
         var address = loopback(port: 0)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let code = withUnsafeMutablePointer(to: &address) { pointer in

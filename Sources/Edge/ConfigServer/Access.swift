@@ -67,7 +67,7 @@ struct Access: Sendable {
     func user(_ authorization: String?) throws -> User? {
         guard let users else { return nil }
         guard let said = BasicCredentials(authorization), let user = users[said.user],
-            BasicCredentials.areSame(said.password, user.password)
+            Secrets.areSame(said.password, user.password)
         else { throw Access.unknown }
         return user
     }

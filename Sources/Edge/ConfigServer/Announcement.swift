@@ -37,10 +37,10 @@ struct Announcement: Equatable, Sendable {
         let key = SymmetricKey(data: Data(secret.utf8))
         if let signature = request.headers[.gitHubSignature], signature.hasPrefix("sha256=") {
             let expected = hex(of: HMAC<SHA256>.authenticationCode(for: request.body, using: key))
-            return BasicCredentials.areSame(String(signature.dropFirst("sha256=".count)), expected)
+            return Secrets.areSame(String(signature.dropFirst("sha256=".count)), expected)
         }
         guard let token = request.headers[.gitLabToken] else { return false }
-        return BasicCredentials.areSame(token, secret)
+        return Secrets.areSame(token, secret)
     }
 
     /// The applications that files may belong to: `foo-bar-dev.yml` to foo-bar-dev, foo-bar and foo; `application*` to all, which is `*`.

@@ -73,8 +73,8 @@ package struct RegistryServer: EdgeServer {
     private func isAllowed(_ request: IncomingRequest) -> Bool {
         guard let credentials = configuration.credentials else { return true }
         guard let said = BasicCredentials(request.headers[.authorization]) else { return false }
-        let isUser = BasicCredentials.areSame(said.user, credentials.user)
-        let isPassword = BasicCredentials.areSame(said.password, credentials.password)
+        let isUser = Secrets.areSame(said.user, credentials.user)
+        let isPassword = Secrets.areSame(said.password, credentials.password)
         return isUser && isPassword
     }
 }

@@ -1,4 +1,3 @@
-import Crypto
 import FoundationEssentials
 
 /// A user and a password, as the field `Authorization` of HTTP Basic has them (RFC 7617).
@@ -15,10 +14,5 @@ package struct BasicCredentials: Sendable {
         else { return nil }
         user = String(text[..<colon])
         password = String(text[text.index(after: colon)...])
-    }
-
-    /// Compares secrets in the same time for every wrong one.
-    package static func areSame(_ one: String, _ other: String) -> Bool {
-        SHA256.hash(data: Data(one.utf8)) == SHA256.hash(data: Data(other.utf8))
     }
 }

@@ -79,25 +79,26 @@ package final class IdentityVerifier: Sendable {
 
     /// Whose it is, where that was found out before; nil says nothing.
     package func remembered(_ authorization: String) -> Identity? {
-        guard authorization.utf8.count > 7 else { return nil }
-        let token = String(authorization.dropFirst(7))
-        guard let known = verified.withLock({ $0[token] }), known.expires > Date() else { return nil }
+        guard let token = IdentityVerifier.token(of: authorization), let known = verified.withLock({ $0[token] }), known.expires > Date()
+        else { return nil }
         return known.identity
+    }
+
+    private static func token(of authorization: String) -> String? {
+        guard authorization.utf8.count > 7, authorization.prefix(7).lowercased() == "bearer " else { return nil }
+        return String(authorization.dropFirst(7))
     }
 
     /// - Parameter authorization: the field as it came; none means nobody.
     package func identity(_ authorization: String?) async throws -> Identity {
         guard let authorization else { return .anonymous }
-        guard authorization.utf8.count > 7, authorization.prefix(7).lowercased() == "bearer " else {
-            throw Problem.unauthenticated
-        }
-        let token = String(authorization.dropFirst(7))
-        let now = Date()
-        if let known = verified.withLock({ $0[token] }), known.expires > now { return known.identity }
+        if let known = remembered(authorization) { return known }
+        guard let token = IdentityVerifier.token(of: authorization) else { throw Problem.unauthenticated }
         let claims = try await verify(token)
         guard let identity = claims.identity(token: token) else { throw Problem.unauthenticated }
         verified.withLock { verified in
             if verified.count >= IdentityVerifier.largestCache {
+                let now = Date()
                 verified = verified.filter { $0.value.expires > now }
                 if verified.count >= IdentityVerifier.largestCache { verified.removeAll() }
             }

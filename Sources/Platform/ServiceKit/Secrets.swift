@@ -46,6 +46,11 @@ package struct Secrets: Sendable {
     package static func randomKey() -> [UInt8] {
         SymmetricKey(size: .bits256).withUnsafeBytes { Array($0) }
     }
+
+    /// Compares what was said with what is right, in the same time for everything that is wrong.
+    package static func areSame(_ one: String, _ other: String) -> Bool {
+        SHA256.hash(data: Data(one.utf8)) == SHA256.hash(data: Data(other.utf8))
+    }
 }
 
 /// A secret that is derived from an id and not stored, so that a mail can carry a link: HMAC-SHA256 over purpose, id and version.

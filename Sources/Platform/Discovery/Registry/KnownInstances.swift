@@ -18,12 +18,12 @@ struct KnownInstances {
 
     private var listed: [Key: RegisteredInstance] = [:]
     private var missed: [Key: (instance: RegisteredInstance, until: Instant)] = [:]
-    /// From an earlier life, by the name of their application. Believed in the same way.
+    /// From an earlier life, by the name of their application. Believed in the same way, until the registry has named the application.
     private var remembered: [String: [Instance]] = [:]
-    private var rememberedUntil: Instant?
+    private var heardAt: Instant?
 
     /// Whether a registry has said anything yet.
-    private(set) var isHeard = false
+    var isHeard: Bool { heardAt != nil }
 
     /// Of all that the registry lists.
     var hash: String { RegistryHash.of(listed.values.lazy.map(\.status)) }
@@ -33,10 +33,10 @@ struct KnownInstances {
     }
 
     mutating func replace(with instances: [RegisteredInstance], at now: Instant) {
-        isHeard = true
-        rememberedUntil = rememberedUntil ?? now + KnownInstances.grace
+        heardAt = heardAt ?? now
         let before = listed
         listed = Dictionary(instances.map { (Key($0), $0) }) { $1 }
+        for instance in instances { remembered[instance.app] = nil }
         for (key, instance) in before where listed[key] == nil { missed[key] = (instance, now + KnownInstances.grace) }
         missed = missed.filter { listed[$0.key] == nil && now < $0.value.until }
     }
@@ -44,6 +44,7 @@ struct KnownInstances {
     mutating func apply(_ changes: [RegisteredInstance], at now: Instant) {
         for instance in changes {
             missed[Key(instance)] = nil
+            remembered[instance.app] = nil
             listed[Key(instance)] = instance.action == .deleted ? nil : instance
         }
         missed = missed.filter { now < $0.value.until }
@@ -57,7 +58,7 @@ struct KnownInstances {
             addresses[instance.app, default: []].append(address)
         }
         addresses = addresses.mapValues { $0.sorted { $0.address < $1.address } }
-        if let rememberedUntil, now < rememberedUntil { addresses.merge(remembered) { listed, _ in listed } }
+        if let heardAt, now < heardAt + KnownInstances.grace { addresses.merge(remembered) { listed, _ in listed } }
         return addresses
     }
 }
