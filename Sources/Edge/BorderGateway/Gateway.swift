@@ -66,6 +66,7 @@ package final class Gateway: Sendable {
     /// Reads all settings, and throws for those that it could not start with.
     package static func readSettings(_ reader: ConfigReader) throws {
         _ = try BorderGatewayConfiguration(reader.snapshot())
+        _ = try AdminConfiguration(reader.scoped(to: "admin").snapshot())
     }
 
     // MARK: What may pass
