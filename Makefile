@@ -4,7 +4,7 @@ SWIFT ?= swift
 DATA ?= ./data
 # Of Debian and Ubuntu: the C libraries that are linked and what the tour uses, and the programs that tests run.
 PACKAGES := libargon2-dev libcurl4-openssl-dev libpq-dev libqrencode-dev librabbitmq-dev zlib1g-dev libsqlite3-dev pkg-config curl jq
-TEST_PACKAGES := postgresql pgbouncer rabbitmq-server openssl zbar-tools python3-venv file
+TEST_PACKAGES := postgresql pgbouncer rabbitmq-server openssl zbar-tools python3-venv file slowhttptest
 # And what benchmarks are held against.
 BENCH_PACKAGES := nginx-light
 # The system tests that run in both shapes.

@@ -34,6 +34,13 @@ package struct OpenAPI: Sendable {
     /// Made on first use and kept.
     package static let merged = Result { try OpenAPI() }
 
+    /// What the gateway answers by itself, whatever is asked, and what in `components.yaml` describes it.
+    package static let ofGateway = [
+        "400": "BadRequest", "401": "Unauthenticated", "403": "Forbidden", "408": "TooSlow", "413": "TooLarge",
+        "414": "TargetTooLong", "415": "UnsupportedMediaType", "417": "ExpectationFailed", "429": "TooManyRequests", "431": "HeadTooLarge",
+        "502": "BadGateway", "503": "Unavailable", "504": "TooLate",
+    ]
+
     private static let methods: Set = ["get", "put", "post", "delete", "options", "head", "patch", "trace"]
 
     private init() throws {
@@ -89,6 +96,9 @@ package struct OpenAPI: Sendable {
                 var operation = operation.members
                 if operation["tags"] == nil { operation["tags"] = .list([.text(owner)]) }
                 if !shared.isEmpty { operation["parameters"] = .list(shared + (operation["parameters"]?.items ?? [])) }
+                // What an operation says itself is more exact.
+                let responses = ofGateway.mapValues { DocumentValue.object(["$ref": .text("#/components/responses/\($0)")]) }
+                operation["responses"] = .object(responses.merging(operation["responses"]?.members ?? [:]) { $1 })
                 operations[method] = .object(operation)
             }
             if let unknown = item.members.keys.first(where: { !methods.contains($0) && $0 != "parameters" }) {

@@ -90,6 +90,7 @@ final class Readiness: Sendable {
 enum Welcome {
     static func print(_ door: OpenDoor, isDemo: Bool) {
         let address = door.url
+        if door.name == House.adminDesk { return Terminal.say("The gateway is watched at \(address)") }
         guard door.name == Roles.frontDoor else { return Terminal.say("\(door.name) is ready at \(address)") }
         Terminal.say("TicketFlow is ready at \(address)")
         if isDemo { Terminal.say(DemoAccounts.introduction(address)) }

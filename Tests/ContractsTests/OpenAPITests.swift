@@ -79,6 +79,30 @@ import Testing
         }
     }
 
+    @Test func `what the gateway answers by itself is described in every operation, and what one says itself stays`() throws {
+        let byGateway: Set = ["400", "403", "408", "413", "414", "415", "417", "429", "431", "502", "503", "504"]
+        for (operation, item) in operations {
+            let responses = try #require(item["responses"] as? [String: [String: Any]])
+            #expect(byGateway.isSubset(of: responses.keys), "\(operation) lacks \(byGateway.subtracting(responses.keys).sorted())")
+            for status in byGateway {
+                #expect(content(of: try #require(responses[status])) == ["application/problem+json"], "\(operation) \(status)")
+            }
+        }
+        let login = try #require(operations.first { $0.0 == OpenAPI.Operation("POST", "/api/v1/auth/login") }?.1)
+        let own = try #require((login["responses"] as? [String: [String: Any]])?["429"])
+        #expect(own["$ref"] == nil && own["description"] != nil, "its own words are lost: \(own)")
+    }
+
+    /// The types of a response, wherever it is described.
+    private func content(of response: [String: Any]) -> [String] {
+        var response = response
+        if let reference = response["$ref"] as? String {
+            let path = reference.split(separator: "/").dropFirst().map(String.init)
+            response = path.reduce(root as Any?) { ($0 as? [String: Any])?[$1] } as? [String: Any] ?? [:]
+        }
+        return (response["content"] as? [String: Any] ?? [:]).keys.sorted()
+    }
+
     private var operations: [(OpenAPI.Operation, [String: Any])] {
         (root["paths"] as? [String: [String: [String: Any]]] ?? [:]).flatMap { path, item in
             item.map { (OpenAPI.Operation($0, path), $1) }

@@ -235,6 +235,26 @@ import Values
         }
     }
 
+    @Test func `before another instance is tried there is a moment by chance`() async throws {
+        try await Peer.with({ _ in .answer(503, [], []) }) { sick in
+            try await Peer.with({ _ in .answer(200, [], []) }) { well in
+                var pauses: [Duration] = []
+                while pauses.count < 20 {
+                    // It knows nothing of those before.
+                    try await withTransport([sick.instance, well.instance]) { transport in
+                        let start = ContinuousClock.now
+                        let before = sick.requests.count
+                        _ = try await transport.send(.get, to: DiscoveryTests.service)
+                        if sick.requests.count > before { pauses.append(ContinuousClock.now - start) }
+                    }
+                }
+                // By chance from one to twenty milliseconds: twenty of them are hardly ever less than half of what is to be expected.
+                #expect(pauses.reduce(.zero, +) > .milliseconds(105), "\(pauses)")
+                #expect(pauses.allSatisfy { $0 >= .milliseconds(1) })
+            }
+        }
+    }
+
     @Test func `a peer of which nothing is known is not available`() async throws {
         try await withTransport([]) { transport in
             await #expect { try await transport.send(.get, to: ServiceName("unknown")) } throws: { ($0 as? Problem)?.status == 503 }

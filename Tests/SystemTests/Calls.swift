@@ -50,11 +50,12 @@ struct UnexpectedAnswer: Error, CustomStringConvertible {
 
 extension RunningProgram {
     /// A request as it is, with a body as it is.
+    /// - Parameter place: instead of the front door.
     func send(
         _ method: HTTPRequest.Method, _ target: String, as caller: Caller = .nobody, headers: [String: String] = [:], bytes: [UInt8]? = nil,
-        timeout: Duration = .seconds(40)
+        timeout: Duration = .seconds(40), at place: String? = nil
     ) async throws -> Answer {
-        var request = HTTPClientRequest(url: address + target)
+        var request = HTTPClientRequest(url: (place ?? address) + target)
         request.method = HTTPMethod(rawValue: method.rawValue)
         for (name, value) in caller.fields.merging(headers, uniquingKeysWith: { $1 }) {
             request.headers.replaceOrAdd(name: name, value: value)

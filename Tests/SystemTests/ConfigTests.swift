@@ -116,7 +116,7 @@ extension WholeSystem {
         private func applied(in program: RunningProgram) async throws -> [String: Instant] {
             try await withThrowingTaskGroup(of: [(String, Instant)].self) { group in
                 for (index, part) in program.parts.enumerated() {
-                    guard let address = part.address else { continue }
+                    guard let address = part.operatorAddress else { continue }
                     group.addTask {
                         let answer = try await program.http.execute(HTTPClientRequest(url: "\(address)/metrics"), timeout: .seconds(5))
                         let text = String(buffer: try await answer.body.collect(upTo: 8 << 20))

@@ -11,7 +11,7 @@ extension WholeSystem {
         private static let gigabyte = 1 << 30
 
         /// The program with a route to a server of another make.
-        private func withUpstream(
+        static func withUpstream(
             _ settings: [String: String] = [:], count: Int = 1, _ body: (RunningProgram, [ChildProcess], [Int]) async throws -> Void
         ) async throws {
             let folder = try TemporaryFolder()
@@ -51,7 +51,7 @@ extension WholeSystem {
 
         @Test
         func `a gigabyte goes up and down, and memory stays as it was`() async throws {
-            try await withUpstream { program, _, _ in
+            try await GatewayStreamTests.withUpstream { program, _, _ in
                 _ = try await program.send(.get, "/streams/echo")
                 let before = try program.memory
                 let down = try await curl(
@@ -72,7 +72,7 @@ extension WholeSystem {
 
         @Test
         func `events come as they happen`() async throws {
-            try await withUpstream { program, _, _ in
+            try await GatewayStreamTests.withUpstream { program, _, _ in
                 let text = try await curl("-N", "\(program.address)/streams/events?count=10")
                 let events = text.components(separatedBy: "\n\n").filter { !$0.isEmpty }
                 #expect(events.count == 10)
@@ -111,7 +111,7 @@ extension WholeSystem {
 
         @Test
         func `a stream knows its limit, old clients, and clients that send all they have to say`() async throws {
-            try await withUpstream { program, _, _ in
+            try await GatewayStreamTests.withUpstream { program, _, _ in
                 // Ten thousand chunks of one byte in one piece.
                 let chunks = String(repeating: "1\r\n{\r\n", count: 10_000)
                 let chunked = "Host: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -144,7 +144,7 @@ extension WholeSystem {
 
         @Test
         func `fields of one connection stay on it, and routes change what they are told to`() async throws {
-            try await withUpstream { program, _, _ in
+            try await GatewayStreamTests.withUpstream { program, _, _ in
                 let answer = try await curl(
                     "-i", "-H", "Connection: X-Secret", "-H", "X-Secret: 1", "-H", "X-Removed: 1", "-H", "X-User-Id: root", "-H",
                     "X-Forwarded-For: 1.2.3.4", "-H", "X-Kept: 1", "\(program.address)/streams/a%2Db/../c?d=e")
@@ -167,7 +167,7 @@ extension WholeSystem {
 
         @Test
         func `an instance that breaks, is slow or fails costs no request that may be repeated, and the others little time`() async throws {
-            try await withUpstream(count: 2) { program, upstreams, _ in
+            try await GatewayStreamTests.withUpstream(count: 2) { program, upstreams, _ in
                 // All of one instance and of one route: the other has nothing to be tried for.
                 await #expect(throws: (any Error).self) { try await program.send(.get, "/streams/break") }
                 let start = ContinuousClock.now

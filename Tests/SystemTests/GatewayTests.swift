@@ -249,7 +249,7 @@ extension RunningProgram {
 
     /// How many requests reached a service so far.
     func requestsOfServices() async throws -> Int {
-        let metrics = try await send(.get, "/metrics").text
+        let metrics = try await ofOperators("/metrics").text
         return metrics.split(separator: "\n").filter { $0.hasPrefix("http_request_duration_seconds_count") }
             .compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }.reduce(0, +)
     }

@@ -42,9 +42,13 @@ final class RunningProgram: Sendable {
         }
 
         /// Where it listens, once it says so: `http://127.0.0.1:PORT`.
-        var address: String? {
-            ChildProcess.text(of: output).split(separator: "\n").first { $0.contains(" is ready at ") }?.split(separator: " ").last.map(
-                String.init)
+        var address: String? { said(" is ready at ") }
+        /// Where operators ask it.
+        var operatorAddress: String? { isFront ? said(" is watched at ") : address }
+        private var isFront: Bool { role == nil || role == "border-gateway" }
+
+        private func said(_ words: String) -> String? {
+            ChildProcess.text(of: output).split(separator: "\n").first { $0.contains(words) }?.split(separator: " ").last.map(String.init)
         }
 
         func send(_ signal: Int32) {
@@ -130,6 +134,12 @@ final class RunningProgram: Sendable {
     /// `TICKETFLOW` names another than the debug build, such as the release build for long runs.
     static let executable = ProcessInfo.processInfo.environment["TICKETFLOW"] ?? "\(repository)/.build/debug/ticketflow"
 
+    /// What the gateway tells those who operate it, and nobody else.
+    func ofOperators(_ target: String, _ method: HTTPRequest.Method = .get) async throws -> Answer {
+        let address: String = try #require(frontDoor.operatorAddress)
+        return try await send(method, target, at: address)
+    }
+
     private var logFile: String { "\(folder.path)/log" }
     private var frontDoor: Part { parts[parts.count - 1] }
 
@@ -165,7 +175,7 @@ final class RunningProgram: Sendable {
 
     /// What a part has measured; nil where it has not.
     func metric(_ name: String, of part: Part) async throws -> Double? {
-        guard let address = part.address else { return nil }
+        guard let address = part.operatorAddress else { return nil }
         let answer = try await http.execute(HTTPClientRequest(url: "\(address)/metrics"), timeout: .seconds(5))
         let text = String(buffer: try await answer.body.collect(upTo: 1 << 22))
         return text.split(separator: "\n").first { $0.hasPrefix("\(name) ") }.flatMap { Double($0.dropFirst(name.count + 1)) }
@@ -190,7 +200,7 @@ final class RunningProgram: Sendable {
         }
         let address = try await eventually("\(part.role ?? "the program") listens", within: .seconds(60), every: .milliseconds(5)) {
             try expectLife()
-            return part.address
+            return part.operatorAddress == nil ? nil : part.address
         }
         var answer = ""
         do {

@@ -51,6 +51,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
+        if self.headers.get("Upgrade"):
+            return self.tunnel()
         query = dict(urllib.parse.parse_qsl(url.query))
         kind = url.path.rsplit("/", 1)[-1]
         if kind == "down":
@@ -93,6 +95,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             told = "".join(f"{name.lower()}: {value}\n" for name, value in self.headers.items())
             self.reply(200, f"{self.command} {self.path}\n{told}", [("Connection", "X-Hop"), ("X-Hop", "1"), ("X-Stays", "1")])
+
+    def tunnel(self):
+        """Another protocol: everything comes back."""
+        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        self.close_connection = True
+        while data := self.rfile.read1(65536):
+            self.wfile.write(data)
 
     do_HEAD = do_GET
     do_DELETE = do_GET

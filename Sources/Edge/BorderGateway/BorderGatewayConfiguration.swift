@@ -29,6 +29,8 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
     package var bodyTime: TimeSpan
     /// How long a connection is kept open between two requests: `idleSeconds`, 75 by default.
     package var idleTime: TimeSpan
+    /// How long a connection that was upgraded to WebSocket lives without a byte either way: `tunnelIdleSeconds`, 600 by default.
+    package var tunnelIdleTime: TimeSpan
 
     /// Whether each request is logged, without its query: `accessLog`, false by default.
     package var hasAccessLog: Bool
@@ -50,6 +52,7 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
         headTime = .seconds(Int64(try settings.number("headSeconds", default: 10, in: 1...600)))
         bodyTime = .seconds(Int64(try settings.number("bodySeconds", default: 30, in: 1...3_600)))
         idleTime = .seconds(Int64(try settings.number("idleSeconds", default: 75, in: 1...3_600)))
+        tunnelIdleTime = .seconds(Int64(try settings.number("tunnelIdleSeconds", default: 600, in: 1...86_400)))
     }
 
     private static func limit(_ settings: ConfigSnapshotReader, _ key: String, _ usual: String) throws -> RateLimit? {

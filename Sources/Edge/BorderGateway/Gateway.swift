@@ -6,6 +6,7 @@ import HTTPTypes
 package import Logging
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 package import ServiceKit
 import Values
 
@@ -33,8 +34,9 @@ package final class Gateway: Sendable {
 
     let network: NetworkTransport?
     let logger: Logger
+    let pools = UpstreamPools(MultiThreadedEventLoopGroup.singleton)
     private let responders: [ServiceName: ServiceResponder]
-    private let operations: Operations
+    let operations: Operations
     private let verifier: IdentityVerifier
     private let limiter = RateLimiter(capacity: Gateway.owners)
     private let settings: LiveSettings<Policy>
@@ -57,11 +59,14 @@ package final class Gateway: Sendable {
     }
 
     var policy: Policy { settings.current }
+    /// The services that run in this process.
+    var ownServices: [ServiceName] { responders.keys.sorted { $0.description < $1.description } }
     var isStopping: Bool { operations.isStopping }
 
     /// Reads all settings, and throws for those that it could not start with.
     package static func readSettings(_ reader: ConfigReader) throws {
         _ = try BorderGatewayConfiguration(reader.snapshot())
+        _ = try AdminConfiguration(reader.scoped(to: "admin").snapshot())
     }
 
     // MARK: What may pass
@@ -162,7 +167,8 @@ package final class Gateway: Sendable {
         }
     }
 
-    private static func own(_ request: IncomingRequest, _ answer: () async throws -> Reply) async -> Reply {
+    /// What the gateway answers itself.
+    static func own(_ request: IncomingRequest, _ answer: () async throws -> Reply) async -> Reply {
         var reply: Reply
         do {
             reply = try await answer()
@@ -190,10 +196,6 @@ package final class Gateway: Sendable {
 extension Problem {
     static let noSuchRoute = Problem(
         404, "no-such-route", "There is nothing at this address", detail: "See /api/openapi.json for what there is.")
-}
-
-extension TimeSpan {
-    var roundedUpToSeconds: Int64 { max(1, (microseconds + 999_999) / 1_000_000) }
 }
 
 extension HTTPField.Name {

@@ -9,8 +9,7 @@ enum Dashboard {
         let (leases, preservation, version, now) = registry.with { table, now in
             (table.leases.values.flatMap { Array($0.values) }, table.preservationState(at: now), table.version, now)
         }
-        var page = HTML()
-        page.raw(head)
+        var page = OperatorPage("Service registry")
         page.raw("<header><h1>Service registry</h1><p>")
         page.text("\(leases.count) instances of \(Set(leases.map(\.instance.app)).count) applications, version \(version). As of ")
         page.raw("<time>")
@@ -19,14 +18,11 @@ enum Dashboard {
         add(preservation, to: &page)
         add(leases, at: now, to: &page)
         add(peers, at: now, to: &page)
-        page.raw("</main></body></html>\n")
-        var reply = Reply.bytes(Array(page.text.utf8), type: "text/html; charset=utf-8")
-        reply.headers[.cacheControl] = "no-store"
-        reply.headers[.contentSecurityPolicy] = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
-        return reply
+        page.raw("</main>")
+        return page.reply
     }
 
-    private static func add(_ preservation: Preservation.State, to page: inout HTML) {
+    private static func add(_ preservation: Preservation.State, to page: inout OperatorPage) {
         page.raw("<section aria-labelledby=\"preservation\"><h2 id=\"preservation\">Preservation</h2><p role=\"status\">")
         if preservation.isActive {
             page.raw("<strong>On: instances stay listed although their leases have ended.</strong> ")
@@ -41,17 +37,13 @@ enum Dashboard {
         page.raw("</p></section>")
     }
 
-    private static func add(_ leases: [Lease], at now: Instant, to page: inout HTML) {
+    private static func add(_ leases: [Lease], at now: Instant, to page: inout OperatorPage) {
         page.raw("<section aria-labelledby=\"instances\"><h2 id=\"instances\">Instances</h2>")
         guard !leases.isEmpty else {
             page.raw("<p>Nothing is registered.</p></section>")
             return
         }
-        page.raw("<div class=\"wide\" role=\"region\" aria-labelledby=\"instances\" tabindex=\"0\"><table><thead><tr>")
-        for title in ["Application", "Instance", "Status", "Address", "Last renewal", "Lease ends"] {
-            page.raw("<th scope=\"col\">\(title)</th>")
-        }
-        page.raw("</tr></thead>")
+        page.beginTable(labelledBy: "instances", ["Application", "Instance", "Status", "Address", "Last renewal", "Lease ends"])
         for (app, leases) in Dictionary(grouping: leases, by: \.instance.app).sorted(by: { $0.key < $1.key }) {
             page.raw("<tbody>")
             for (index, lease) in leases.sorted(by: { $0.instance.id < $1.instance.id }).enumerated() {
@@ -66,10 +58,11 @@ enum Dashboard {
             }
             page.raw("</tbody>")
         }
-        page.raw("</table></div></section>")
+        page.endTable()
+        page.raw("</section>")
     }
 
-    private static func add(_ lease: Lease, at now: Instant, to page: inout HTML) {
+    private static func add(_ lease: Lease, at now: Instant, to page: inout OperatorPage) {
         let instance = lease.instance
         page.cell(instance.id)
         page.raw("<td><span class=\"\(instance.status == .up ? "well" : "ill")\">\(instance.status.rawValue)</span>")
@@ -81,15 +74,14 @@ enum Dashboard {
         page.cell(left >= 0 ? "in \(left) s" : "\(-left) s ago; preserved")
     }
 
-    private static func add(_ peers: Peers, at now: Instant, to page: inout HTML) {
+    private static func add(_ peers: Peers, at now: Instant, to page: inout OperatorPage) {
         page.raw("<section aria-labelledby=\"peers\"><h2 id=\"peers\">Peers</h2>")
         guard !peers.all.isEmpty else {
             page.raw("<p>This registry has no peers.</p></section>")
             return
         }
-        page.raw("<div class=\"wide\" role=\"region\" aria-labelledby=\"peers\" tabindex=\"0\"><table><thead><tr>")
-        for title in ["Peer", "State", "Last heard", "Not yet told"] { page.raw("<th scope=\"col\">\(title)</th>") }
-        page.raw("</tr></thead><tbody>")
+        page.beginTable(labelledBy: "peers", ["Peer", "State", "Last heard", "Not yet told"])
+        page.raw("<tbody>")
         for peer in peers.all {
             let state = peer.state
             page.raw("<tr><th scope=\"row\">")
@@ -100,50 +92,8 @@ enum Dashboard {
             page.cell("\(state.waiting) instances")
             page.raw("</tr>")
         }
-        page.raw("</tbody></table></div></section>")
-    }
-
-    private static let head = """
-        <!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-        <title>Service registry</title><style>
-        :root { color-scheme: light dark }
-        body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 80rem; padding: 1rem }
-        .wide { overflow-x: auto }
-        .wide:focus-visible, a:focus-visible { outline: 3px solid; outline-offset: 2px }
-        table { border-collapse: collapse; width: 100% }
-        th, td { border-bottom: 1px solid #8888; padding: .4rem .6rem; text-align: left; vertical-align: top }
-        .well { font-weight: 600 }
-        .ill { background: #8b0000; border-radius: .2rem; color: #fff; font-weight: 600; padding: 0 .3rem }
-        </style></head><body>
-        """
-}
-
-/// A page as it grows.
-private struct HTML {
-    private(set) var text = ""
-
-    /// What is part of the page itself.
-    mutating func raw(_ html: String) {
-        text += html
-    }
-
-    /// What comes from elsewhere, or may.
-    mutating func text(_ plain: String) {
-        for character in plain.unicodeScalars {
-            switch character {
-            case "<": text += "&lt;"
-            case ">": text += "&gt;"
-            case "&": text += "&amp;"
-            case "\"": text += "&quot;"
-            case "'": text += "&#39;"
-            default: text.unicodeScalars.append(character)
-            }
-        }
-    }
-
-    mutating func cell(_ plain: String) {
-        raw("<td>")
-        text(plain)
-        raw("</td>")
+        page.raw("</tbody>")
+        page.endTable()
+        page.raw("</section>")
     }
 }

@@ -96,5 +96,4 @@ extension HTTPField.Name {
     static let replication = HTTPField.Name("x-netflix-discovery-replication")!
     static let registryID = HTTPField.Name("X-Registry-Id")!
     static let lastEventID = HTTPField.Name("Last-Event-ID")!
-    static let contentSecurityPolicy = HTTPField.Name("Content-Security-Policy")!
 }

@@ -70,19 +70,30 @@ package final class NetworkTransport: Transport {
     /// Nil where nothing says where the service runs.
     package func peer(_ service: ServiceName) -> Peer? { peers[service] }
 
+    /// All peers in the order of their names, and whether a registry tells where they run.
+    package var all: [(service: ServiceName, peer: Peer, isFound: Bool)] {
+        peers.map { ($0, $1, found.contains($0)) }.sorted { $0.service.description < $1.service.description }
+    }
+
     package func send(_ request: PeerRequest, to service: ServiceName) async throws -> PeerResponse {
         guard let peer = peers[service] else { throw Problem.unavailable("Nothing says where \(service) runs.") }
         peer.budget.requestIsSent()
         let deadline = Deadline.current ?? .now + NetworkTransport.timeLimit
         var tried: Set<Instance> = []
         while true {
-            guard let instance = peer.balancer.choose(after: tried) else { throw Problem.unavailable("\(service) does not run anywhere.") }
+            guard let instance = peer.balancer.choose(after: tried) else {
+                guard let wait = peer.balancer.closedFor() else { throw Problem.unavailable("\(service) does not run anywhere.") }
+                throw Problem.unavailable("\(service) does not answer at the moment.", retryAfter: Int(wait.roundedUpToSeconds))
+            }
             tried.insert(instance)
             let isLast = tried.count >= min(peer.balancer.count, NetworkTransport.mostAttempts)
+            let start = Instant.now
             let outcome = await exchange(request, with: instance, until: deadline)
-            peer.balancer.ended(instance, outcome.kind)
+            peer.balancer.ended(instance, outcome.kind, after: .now - start)
             if !isLast, !Task.isCancelled, outcome.isWorthAnother(request.isRepeatable), .now < deadline, peer.budget.take() {
                 peer.retries.increment()
+                // Whoever is asked to stop does not wait.
+                try? await Task.sleep(for: RetryPause.random().duration)
                 continue
             }
             switch outcome {
@@ -113,7 +124,7 @@ package final class NetworkTransport: Transport {
             case .noConnection: .unreachable
             case .notSent: .notAsked
             // Who leaves, or comes with too little time, says nothing about the instance.
-            case .broken(_, let isItsFault): isItsFault ? .failed : .notAsked
+            case .broken(_, let isItsFault): isItsFault ? .silent : .notAsked
             }
         }
 
@@ -153,6 +164,7 @@ package final class NetworkTransport: Transport {
                 isLeaving: response.headers["connection"].contains { $0.lowercased() == "close" })
         } catch {
             switch error {
+            case _ where LocalTrouble.isCause(of: error): return .notSent(error)
             case is NIOConnectionError: return .noConnection(error)
             case let refused as IOError where refused.errnoCode == ECONNREFUSED: return .noConnection(error)
             case let late as HTTPClientError where late == .connectTimeout: return .noConnection(error)

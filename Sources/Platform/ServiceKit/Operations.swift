@@ -35,7 +35,9 @@ package final class Operations: Sendable {
     package static let live = Route(.get, "/health/live", .anyone)
     package static let ready = Route(.get, "/health/ready", .anyone)
     package static let metrics = Route(.get, "/metrics", .anyone)
-    package static let routes = [live, ready, metrics]
+    /// What may be known to everybody.
+    package static let healthRoutes = [live, ready]
+    package static let routes = healthRoutes + [metrics]
 
     private struct Health: Encodable {
         let status: String

@@ -48,6 +48,8 @@ package struct TimeSpan: Hashable, Comparable, Sendable {
 
     package var seconds: Double { Double(microseconds) / 1_000_000 }
     package var duration: Duration { .microseconds(microseconds) }
+    /// As a field such as `Retry-After` tells it: whole, rounded up, and at least one.
+    package var roundedUpToSeconds: Int64 { max(1, (microseconds + 999_999) / 1_000_000) }
 
     package static func < (a: TimeSpan, b: TimeSpan) -> Bool { a.microseconds < b.microseconds }
 }

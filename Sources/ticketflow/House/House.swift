@@ -13,6 +13,9 @@ import Values
 
 /// The roles of one process, wired together: databases, broker, calls between peers, the front door.
 struct House {
+    /// Where operators look at the gateway.
+    static let adminDesk = "admin"
+
     let settings: HouseSettings
     let roles: Roles
     let hosts: [ServiceHost]
@@ -125,14 +128,16 @@ struct House {
         isListening: Bool = true, onReady: @escaping @Sendable (OpenDoor) -> Void = { _ in },
         companion: ServiceGroupConfiguration.ServiceConfiguration? = nil
     ) async throws {
+        let front = ListenAddress(host: settings.host, port: settings.port ?? ListenAddress.usualPort)
         let doors: [Door]
+        let admin: ListenAddress?
         do {
             doors = isListening ? try self.doors() : []
+            admin = isListening && roles.hasFrontDoor ? try settings.adminAddress(beside: front) : nil
         } catch {
             await close()
             throw error
         }
-        let front = ListenAddress(host: settings.host, port: settings.port ?? ListenAddress.usualPort)
         let listeners = doors.count + (roles.hasFrontDoor ? 1 : 0)
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [.init(service: DatabaseKeeper(databases: databases))]
         services += settings.services.map { .init(service: $0) }
@@ -149,8 +154,15 @@ struct House {
                     },
                     isStopping: { [operations] in operations.isStopping }, respond: door.respond))
         }
-        if isListening, roles.hasFrontDoor {
+        if let admin {
             services.append(.init(service: frontSettings))
+            let desk = AdminDesk(gateway)
+            services.append(
+                .init(
+                    service: HTTPListener(
+                        host: admin.host, port: admin.port, largestBody: HTTPListener.largestPublicBody, logger: logger,
+                        onReady: { onReady(OpenDoor(name: House.adminDesk, address: ListenAddress(host: admin.host, port: $0))) },
+                        respond: { await desk.respond(to: $0) })))
             services.append(
                 .init(
                     service: FrontListener(
@@ -174,7 +186,7 @@ struct House {
             await close()
         } catch {
             await close()
-            let addresses = (roles.hasFrontDoor ? [front] : []) + doors.map(\.address)
+            let addresses = (roles.hasFrontDoor ? [front] : []) + (admin.map { [$0] } ?? []) + doors.map(\.address)
             throw Failure(listening: error, on: addresses.map { "\($0)" }.joined(separator: " or ")) ?? error
         }
     }
@@ -289,6 +301,12 @@ extension HouseSettings {
                 "The certificate in \(certificate) and its key in \(key) cannot be used: \(error).",
                 next: "Both must be PEM files that this user may read, and belong together.")
         }
+    }
+
+    /// Where operators look at the gateway: by default beside the front door, on any port that is free where that takes one.
+    fileprivate func adminAddress(beside front: ListenAddress) throws -> ListenAddress {
+        let said = try AdminConfiguration(configuration.scoped(to: "borderGateway.admin").snapshot())
+        return ListenAddress(host: said.host, port: said.port ?? (front.port == 0 ? 0 : min(front.port + 1, 65_535)))
     }
 
     fileprivate func environment(of server: ServiceName) -> EdgeEnvironment {

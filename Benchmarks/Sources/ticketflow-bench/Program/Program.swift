@@ -38,6 +38,8 @@ final class Program {
                 "TICKETFLOW_AUTHENTICATION_LISTEN": "127.0.0.1:\(ports[2])",
                 "TICKETFLOW_PAYMENT_PROCESSING_SANDBOX_ENABLED": "true",
                 "TICKETFLOW_BENCHMARK_ROUTES": "true",
+                // Beside the front door there may be another of these.
+                "TICKETFLOW_BORDER_GATEWAY_ADMIN_PORT": "0",
                 // All clients of a benchmark have one address.
                 "TICKETFLOW_BORDER_GATEWAY_LIMITS_ADDRESS": "off",
                 "TICKETFLOW_BORDER_GATEWAY_LIMITS_USER": "off",

@@ -49,7 +49,7 @@ extension ClientHandler: AnswerTarget {
         timer?.task.cancel()
         timer = nil
         forwarding = nil
-        let (near, far) = Tunnel.pair()
+        let (near, far) = Tunnel.pair(idleLimit: gateway.policy.configuration.tunnelIdleTime)
         let pipeline = context.pipeline.syncOperations
         do {
             let parts = try pipeline.handler(type: RequestParts<ConnectionBytes>.self)

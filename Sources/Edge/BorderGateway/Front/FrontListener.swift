@@ -25,7 +25,6 @@ package struct FrontListener: Service {
     private let logger: Logger
     private let onReady: @Sendable (Int) -> Void
     private let connections = Connections()
-    private let pools = UpstreamPools(MultiThreadedEventLoopGroup.singleton)
 
     /// - Parameters:
     ///   - port: 0 takes a free one.
@@ -73,7 +72,7 @@ package struct FrontListener: Service {
             channel.close(promise: nil)
         }
         await connections.end(within: FrontListener.stopTime)
-        try await pools.closeIdle()
+        try await gateway.pools.closeIdle()
     }
 
     private func accept(_ channel: any Channel) -> EventLoopFuture<Void> {
@@ -109,7 +108,7 @@ package struct FrontListener: Service {
         channel.eventLoop.makeCompletedFuture {
             try channel.pipeline.syncOperations.addHandlers([
                 HTTPResponseEncoder(), RequestParts(of: ConnectionBytes()),
-                ClientHandler(gateway, pool: pools.pool(of: channel.eventLoop), peer: peer, scheme: scheme, isStream: false),
+                ClientHandler(gateway, pool: gateway.pools.pool(of: channel.eventLoop), peer: peer, scheme: scheme, isStream: false),
             ])
         }
     }
@@ -131,7 +130,7 @@ package struct FrontListener: Service {
             stream.setOption(.autoRead, value: false).flatMapThrowing {
                 try stream.pipeline.syncOperations.addHandlers([
                     HTTP2FramePayloadToHTTP1ServerCodec(), RequestParts(of: StreamFrames()),
-                    ClientHandler(gateway, pool: pools.pool(of: stream.eventLoop), peer: peer, scheme: "https", isStream: true),
+                    ClientHandler(gateway, pool: gateway.pools.pool(of: stream.eventLoop), peer: peer, scheme: "https", isStream: true),
                 ])
             }
         }.flatMapThrowing { _ in try channel.pipeline.syncOperations.addHandler(bound.value) }
@@ -190,34 +189,5 @@ private final class Connections: Sendable {
             if isEmpty { continuation.resume() }
         }
         limit.cancel()
-    }
-}
-
-/// The pool of each event loop.
-final class UpstreamPools: Sendable {
-    private let group: any EventLoopGroup
-    private let pools: Mutex<[ObjectIdentifier: NIOLoopBoundBox<UpstreamPool>]>
-
-    init(_ group: any EventLoopGroup) {
-        self.group = group
-        pools = Mutex([:])
-    }
-
-    /// To be called on the loop.
-    func pool(of loop: any EventLoop) -> UpstreamPool {
-        let box = pools.withLock { pools in
-            if let box = pools[ObjectIdentifier(loop)] { return box }
-            let box = NIOLoopBoundBox(UpstreamPool(loop), eventLoop: loop)
-            pools[ObjectIdentifier(loop)] = box
-            return box
-        }
-        return box.value
-    }
-
-    func closeIdle() async throws {
-        for loop in group.makeIterator() {
-            guard let box = pools.withLock({ $0[ObjectIdentifier(loop)] }) else { continue }
-            try await loop.submit { box.value.closeIdle() }.get()
-        }
     }
 }

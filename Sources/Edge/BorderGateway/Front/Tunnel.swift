@@ -1,6 +1,8 @@
 import NIOCore
+import Values
 
-/// Two connections that pass everything on to each other, each only as fast as the other takes it: after an upgrade.
+/// Two connections that pass everything on to each other, each only as fast as the other takes it: after an upgrade. They end together, also
+/// where nothing came from either for a time.
 final class Tunnel: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -8,10 +10,19 @@ final class Tunnel: ChannelInboundHandler {
     private var partner: Tunnel?
     private var context: ChannelHandlerContext?
     private var waits = false
+    private let idleLimit: TimeSpan
+    /// When something came last, from here.
+    private var cameAt = NIODeadline.now()
+    private var timer: Scheduled<Void>?
 
-    /// Two that belong together.
-    static func pair() -> (Tunnel, Tunnel) {
-        let (one, other) = (Tunnel(), Tunnel())
+    private init(idleLimit: TimeSpan) {
+        self.idleLimit = idleLimit
+    }
+
+    /// Two that belong together, on one event loop.
+    /// - Parameter idleLimit: how long they live without a byte either way.
+    static func pair(idleLimit: TimeSpan) -> (Tunnel, Tunnel) {
+        let (one, other) = (Tunnel(idleLimit: idleLimit), Tunnel(idleLimit: idleLimit))
         one.partner = other
         other.partner = one
         return (one, other)
@@ -22,6 +33,7 @@ final class Tunnel: ChannelInboundHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        timer?.cancel()
         self.context = nil
         partner = nil
     }
@@ -30,10 +42,27 @@ final class Tunnel: ChannelInboundHandler {
     func begin(with early: ByteBuffer) {
         if early.readableBytes > 0 { partner?.context?.write(wrapOutboundOut(early), promise: nil) }
         partner?.context?.flush()
+        cameAt = .now()
+        watch(for: .microseconds(idleLimit.microseconds))
         goOn()
     }
 
+    /// Looks after a time whether anything has come.
+    private func watch(for time: TimeAmount) {
+        guard let context else { return }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        timer = context.eventLoop.scheduleTask(in: time) { bound.value.look() }
+    }
+
+    private func look() {
+        let last = max(cameAt, partner?.cameAt ?? cameAt)
+        let end = last + .microseconds(idleLimit.microseconds)
+        let now = NIODeadline.now()
+        if now < end { watch(for: end - now) } else { context?.close(promise: nil) }
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        cameAt = .now()
         partner?.context?.write(wrapOutboundOut(unwrapInboundIn(data)), promise: nil)
     }
 

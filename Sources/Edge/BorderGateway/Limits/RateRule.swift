@@ -1,4 +1,5 @@
 import CoreMetrics
+import Values
 
 /// A limit as it is held: what it is called, whether each route counts for itself, and how often it was refused.
 package struct RateRule: Sendable {

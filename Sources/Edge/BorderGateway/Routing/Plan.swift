@@ -7,7 +7,7 @@ package struct Plan: Sendable {
         case service(ServiceName)
         /// Instances that an operator's route names.
         case addresses(NetworkTransport.Peer)
-        /// What every process answers an operator.
+        /// Whether the process is alive and ready.
         case operations(Route)
         /// The merged OpenAPI document.
         case document
@@ -40,6 +40,6 @@ package struct Plan: Sendable {
         self.time = time
         self.isStream = isStream
         self.limits = limits
-        meters = RouteMeters(name)
+        meters = .of(name)
     }
 }

@@ -5,13 +5,15 @@ import NIOHTTP1
 import ServiceKit
 import Values
 
-/// What the gateway knows the way to: the public routes of all services, what an operator asks, and the merged document.
+/// What the gateway knows the way to: the public routes of all services, what a load balancer asks, and the merged document.
 struct RoutingTable: Sendable {
     /// The merged OpenAPI document.
     static let document = Route(.get, "/api/openapi.json", .anyone)
 
     private let plans: RouteTable<Plan>
-    private let own: [(rule: RouteRule, plan: Plan)]
+    /// An operator's, the first before the others.
+    let own: [(rule: RouteRule, plan: Plan)]
+    let all: [(route: Route, plan: Plan)]
 
     init(_ configuration: BorderGatewayConfiguration) {
         own = configuration.routes.map { rule in
@@ -30,8 +32,9 @@ struct RoutingTable: Sendable {
                 return (route, plan)
             }
         }
-        all += Operations.routes.map { ($0, Plan(name: "GET \($0.path)", destination: .operations($0), isRepeatable: true)) }
+        all += Operations.healthRoutes.map { ($0, Plan(name: "GET \($0.path)", destination: .operations($0), isRepeatable: true)) }
         all.append((RoutingTable.document, Plan(name: "GET \(RoutingTable.document.path)", destination: .document, isRepeatable: true)))
+        self.all = all
         plans = RouteTable(all)
     }
 

@@ -3,6 +3,7 @@ import Discovery
 import NIOCore
 import NIOHTTP1
 import ServiceKit
+import Values
 
 /// Who gets an answer as it comes. Always called on the request's loop.
 protocol AnswerTarget: AnyObject {
@@ -39,6 +40,9 @@ final class Forwarding: UpstreamListener {
     private var current: Instance?
     private var connection: UpstreamConnection?
     private var status = 0
+    private var askedAt = NIODeadline.now()
+    /// How long it took until the answer began; nil before.
+    private var time: TimeSpan?
     private var isLeaving = false
     private var isOver = false
     private var hasTakenFresh = false
@@ -71,8 +75,12 @@ final class Forwarding: UpstreamListener {
 
     private func attempt() {
         guard let instance = peer.balancer.choose(after: tried) else {
-            return fail(.unavailable("The service does not run anywhere.", retryAfter: 5))
+            guard let wait = peer.balancer.closedFor() else {
+                return fail(.unavailable("The service does not run anywhere.", retryAfter: 5))
+            }
+            return fail(.unavailable("The service does not answer at the moment.", retryAfter: Int(wait.roundedUpToSeconds)))
         }
+        askedAt = .now()
         tried.insert(instance)
         current = instance
         pool.connection(to: instance, after: peer.balancer.left(instance)) { [self] result in
@@ -85,11 +93,17 @@ final class Forwarding: UpstreamListener {
                 connection.read()
             case .failure(let error):
                 guard !isOver else { return }
-                settle(error is UpstreamBusy ? .notAsked : .unreachable)
-                if takesAnother { return attempt() }
-                fail(.unavailable("The service does not answer at the moment."))
+                let isOurs = error is UpstreamBusy || LocalTrouble.isCause(of: error)
+                settle(isOurs ? .notAsked : .unreachable)
+                if takesAnother { return attemptSoon() }
+                fail(.unavailable(isOurs ? "Too much is in hand here at the moment." : "The service does not answer at the moment."))
             }
         }
+    }
+
+    /// Once more elsewhere, after a moment.
+    private func attemptSoon() {
+        pool.after(RetryPause.random()) { [self] in if !isOver { attempt() } }
     }
 
     private func head(for instance: Instance) -> HTTPRequestHead {
@@ -107,7 +121,7 @@ final class Forwarding: UpstreamListener {
     private func settle(_ outcome: Balancer.Outcome) {
         guard let instance = current else { return }
         current = nil
-        peer.balancer.ended(instance, outcome)
+        peer.balancer.ended(instance, outcome, after: time ?? .since(askedAt))
     }
 
     /// Takes one more attempt out of the budget.
@@ -152,13 +166,15 @@ final class Forwarding: UpstreamListener {
 
     func answerBegan(_ head: HTTPResponseHead) {
         status = Int(head.status.code)
+        time = .since(askedAt)
         isLeaving = !head.isKeepAlive && head.version != .http1_0
         if (502...504).contains(status), isRepeatable, takesAnother {
             settle(.failed)
             status = 0
+            time = nil
             connection?.close()
             connection = nil
-            return attempt()
+            return attemptSoon()
         }
         if status == 101 {
             settle(.answered)
@@ -199,10 +215,12 @@ final class Forwarding: UpstreamListener {
         // None where it is new.
         let reused = connection.flatMap { $0.isReused ? $0.instance : nil }
         // One that was kept open may have been closed just then, which is nobody's fault.
-        settle(status == 0 && reused != nil ? .notAsked : .failed)
+        settle(status != 0 ? .failed : reused != nil ? .notAsked : .silent)
         connection = nil
         if status == 0 {
-            if isRepeatable, takesAnother || takesFreshConnection(to: reused) { return attempt() }
+            if isRepeatable, takesAnother || takesFreshConnection(to: reused) {
+                return reused == nil ? attemptSoon() : attempt()
+            }
             return fail(Problem(502, "bad-gateway", "The service has not answered", detail: "Try again in a moment.", retryAfter: 1))
         }
         isOver = true
@@ -214,8 +232,14 @@ final class Forwarding: UpstreamListener {
     func cancel(isLate: Bool) {
         guard !isOver else { return }
         isOver = true
-        settle(isLate ? .failed : .notAsked)
+        settle(isLate ? .silent : .notAsked)
         connection?.close()
         connection = nil
+    }
+}
+
+extension TimeSpan {
+    fileprivate static func since(_ start: NIODeadline) -> TimeSpan {
+        TimeSpan(microseconds: (NIODeadline.now() - start).nanoseconds / 1_000)
     }
 }

@@ -9,7 +9,8 @@ final class UpstreamPool {
     /// Of one instance on one loop. More wait for nothing: they are told that it is busy.
     private static let mostConnections = 2_048
     private static let connectLimit = TimeAmount.seconds(1)
-    private static let idleLimit = TimeSpan.seconds(30)
+    /// Servers that close what is not in use after five seconds are many; this end comes before them, so that no request meets a closed door.
+    static let idleLimit = TimeSpan.seconds(4)
 
     private struct Place {
         var idle: [UpstreamConnection] = []
@@ -18,6 +19,7 @@ final class UpstreamPool {
 
     private let loop: any EventLoop
     private var places: [Instance: Place] = [:]
+    private var isSweepDue = false
 
     init(_ loop: any EventLoop) {
         self.loop = loop
@@ -75,6 +77,33 @@ final class UpstreamPool {
         }
         connection.rest()
         places[connection.instance, default: Place()].idle.append(connection)
+        if !isSweepDue { sweepLater() }
+    }
+
+    private func sweepLater() {
+        isSweepDue = true
+        after(UpstreamPool.idleLimit) { [weak self] in self?.sweep() }
+    }
+
+    /// Closes what was not in use for too long, and what the other end has closed.
+    private func sweep() {
+        isSweepDue = false
+        let oldest = Instant.now - UpstreamPool.idleLimit
+        for (instance, place) in places {
+            places[instance]?.idle = place.idle.filter { $0.isUsable && $0.idleSince > oldest }
+            for connection in place.idle where !connection.isUsable || connection.idleSince <= oldest { connection.close() }
+        }
+        places = places.filter { $0.value.open > 0 || !$0.value.idle.isEmpty }
+        if places.values.contains(where: { !$0.idle.isEmpty }) { sweepLater() }
+    }
+
+    /// How many connections are open and not in use.
+    var idle: [Instance: Int] { places.mapValues { $0.idle.count { $0.isUsable } } }
+
+    /// Does something later on this loop.
+    func after(_ time: TimeSpan, _ body: @escaping () -> Void) {
+        let bound = NIOLoopBound(body, eventLoop: loop)
+        loop.scheduleTask(in: .microseconds(time.microseconds)) { bound.value() }
     }
 
     /// Closes what is not in use.
