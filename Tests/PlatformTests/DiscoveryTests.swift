@@ -235,6 +235,20 @@ import Values
         }
     }
 
+    @Test func `where another instance could not be as slow in the time that is left, the answer of the first is the last`() async throws {
+        let late: @Sendable (Peer.Incoming) -> Peer.Reaction = { _ in .late(.milliseconds(600), 503) }
+        try await Peer.with(late) { one in
+            try await Peer.with(late) { other in
+                try await withTransport([one.instance, other.instance]) { transport in
+                    let status = try await Deadline.$current.withValue(.now + .seconds(1)) {
+                        try await transport.send(.get, to: DiscoveryTests.service).status
+                    }
+                    #expect(status == 503 && one.requests.count + other.requests.count == 1)
+                }
+            }
+        }
+    }
+
     @Test func `before another instance is tried there is a moment by chance`() async throws {
         try await Peer.with({ _ in .answer(503, [], []) }) { sick in
             try await Peer.with({ _ in .answer(200, [], []) }) { well in
@@ -294,6 +308,8 @@ private final class Peer: Sendable {
 
     enum Reaction: Sendable {
         case answer(Int, [(String, String)], [UInt8])
+        /// Nothing but a status, after a while.
+        case late(TimeAmount, Int)
         case nothing
         /// A head, and of its body nothing.
         case half
@@ -369,14 +385,19 @@ private final class Peer: Sendable {
                     context.writeAndFlush(
                         wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok, headers: fields))), promise: nil)
                 case .hangUp: context.close(promise: nil)
-                case .answer(let status, let headers, let body):
-                    let fields = HTTPHeaders(headers + [("Content-Length", "\(body.count)")])
-                    let head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: fields)
-                    context.write(wrapOutboundOut(.head(head)), promise: nil)
-                    context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: body)))), promise: nil)
-                    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+                case .late(let time, let status):
+                    context.eventLoop.assumeIsolated().scheduleTask(in: time) { self.answer(context, status, [], []) }
+                case .answer(let status, let headers, let body): answer(context, status, headers, body)
                 }
             }
+        }
+
+        private func answer(_ context: ChannelHandlerContext, _ status: Int, _ headers: [(String, String)], _ body: [UInt8]) {
+            let fields = HTTPHeaders(headers + [("Content-Length", "\(body.count)")])
+            let head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: fields)
+            context.write(wrapOutboundOut(.head(head)), promise: nil)
+            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: body)))), promise: nil)
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }
     }
 }

@@ -89,8 +89,11 @@ package final class NetworkTransport: Transport {
             let isLast = tried.count >= min(peer.balancer.count, NetworkTransport.mostAttempts)
             let start = Instant.now
             let outcome = await exchange(request, with: instance, until: deadline)
-            peer.balancer.ended(instance, outcome.kind, after: .now - start)
-            if !isLast, !Task.isCancelled, outcome.isWorthAnother(request.isRepeatable), .now < deadline, peer.budget.take() {
+            let end = Instant.now
+            peer.balancer.ended(instance, outcome.kind, after: end - start)
+            // Another one could take as long: its answer would come too late.
+            let hasTime = deadline - end > end - start
+            if !isLast, !Task.isCancelled, outcome.isWorthAnother(request.isRepeatable), hasTime, peer.budget.take() {
                 peer.retries.increment()
                 // Whoever is asked to stop does not wait.
                 try? await Task.sleep(for: RetryPause.random().duration)

@@ -86,7 +86,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func begin(_ context: ChannelHandlerContext) {
-        limit(to: gateway.policy.configuration.headTime)
+        // Clients open connections before they need them; a head has its own time, from its first byte.
+        limit(to: gateway.policy.configuration.idleTime)
         context.read()
     }
 

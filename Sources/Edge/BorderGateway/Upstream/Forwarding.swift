@@ -126,9 +126,16 @@ final class Forwarding: UpstreamListener {
 
     /// Takes one more attempt out of the budget.
     private var takesAnother: Bool {
-        guard tried.count < min(peer.balancer.count, Forwarding.mostAttempts), peer.budget.take() else { return false }
+        guard tried.count < min(peer.balancer.count, Forwarding.mostAttempts), hasTimeForAnother, peer.budget.take() else { return false }
         peer.retries.increment()
         return true
+    }
+
+    /// Whether another instance could take as long as this one. If not, its answer is better than one that comes too late.
+    private var hasTimeForAnother: Bool {
+        guard let deadline else { return true }
+        let now = NIODeadline.now()
+        return deadline - now > now - askedAt
     }
 
     /// Once more where it was, over a connection that nobody has used before.
