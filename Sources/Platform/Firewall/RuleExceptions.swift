@@ -47,6 +47,8 @@ package struct RuleExceptions: Hashable, Sendable {
             "SecRuleRemoveById 920350",
             // Of pages in an encoding that is not UTF-8, in which it finds it where letters are not English.
             "SecRuleRemoveById 941310",
+            // Of NUL, which it also finds where somebody looks for the text %00. Whoever reads requests must refuse it, and name the value.
+            "SecRuleRemoveById 920270",
             // `"name": "Get ready",` at the end of a line; the value itself is looked at as well.
             "SecRuleUpdateTargetById 921110 \"!REQUEST_BODY\"",
         ]

@@ -77,6 +77,8 @@ final class RuleSet: Sendable {
         var intervention = unsafe ModSecurityIntervention_t()
         unsafe intervention.status = 200
         let isCalledFor = unsafe msc_intervention(transaction, &intervention) != 0
+        // A rule that refuses by itself says so here alone.
+        if let log = unsafe intervention.log { findings.add(unsafe String(cString: log)) }
         unsafe free(intervention.url)
         unsafe free(intervention.log)
         guard isCalledFor else { return nil }

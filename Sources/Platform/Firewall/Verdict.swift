@@ -2,7 +2,7 @@
 package enum Verdict: Hashable, Sendable {
     case allowed
     case refused(Finding)
-    /// Its body cannot be taken apart, so that nobody can tell what is in it.
+    /// Its body cannot be taken apart, or has too many values, so that nobody can tell what is in it.
     case unreadable(Finding)
 
     /// What the rules found.

@@ -3,7 +3,7 @@ package struct WebRequest: Sendable {
     /// The other end's address, without port.
     package var peer: String
     package var method: String
-    /// As it stood in the request line.
+    /// Path and query.
     package var target: String
     /// `1.1`
     package var version: String

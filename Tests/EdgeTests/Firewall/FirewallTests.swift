@@ -120,6 +120,32 @@ import Testing
         }
     }
 
+    @Test func `of a body with many values the rule set is shown those that are not plain`() async throws {
+        let people = (0..<1_000).map {
+            "{\"lineId\": \"line_\($0)\", \"name\": \"\($0 % 10 == 0 ? "Zo\u{eb}" : "Grace")\", \"rest\": [1, \"x y\"]}"
+        }
+        let body = ByteBuffer(string: "{\"attendees\": [\(people.joined(separator: ", "))]}")
+        #expect(!judges.check.passes(body: body))
+        let first = try #require(judges.check.remainder(of: body))
+        #expect(String(decoding: first, as: UTF8.self).hasPrefix("[{\"name\":\"Zo\u{eb}\"},\"x y\",\"x y\","))
+        #expect(judges.check.remainder(of: ByteBuffer(string: "{\"name\": \"Zo\u{eb}\"}")) == nil)
+        let plain = (0..<1_000).map { "{\"name\": \"Grace \($0 % 10 == 0 ? "<script>" : "H")\"}" }
+        let rest = try #require(judges.check.remainder(of: ByteBuffer(string: "[\(plain.joined(separator: ","))]")))
+        let verdict = try await judges.verdict(on: .send("/api/v1/carts", String(decoding: rest, as: UTF8.self)))
+        guard case .refused(let finding) = verdict else {
+            Issue.record("\(verdict)")
+            return
+        }
+        #expect(finding.rules.contains(941_110))
+    }
+
+    @Test func `a list's values have not the name of what stands before them`() {
+        #expect(judges.check.passes(body: ByteBuffer(string: "{\"a\": [{\"name\": \"python night\"}, \"x\"]}")))
+        #expect(!judges.check.passes(body: ByteBuffer(string: "{\"a\": [{\"name\": \"x\"}, \"python night\"]}")))
+        #expect(!judges.check.passes(body: ByteBuffer(string: "{\"name\": [\"python night\"]}")))
+        #expect(!judges.check.passes(body: ByteBuffer(string: "{\"name\": 1, \"password\": [\"' or 1\"]}")))
+    }
+
     @Test func `a body that cannot be taken apart is unreadable`() async throws {
         for body in ["{", "{\"a\": \"\\ud800x", "[1,2", "nonsense", "{\"a\": [\((0..<300).map { "\"<\($0)\"" }.joined(separator: ","))]}"] {
             guard case .unreadable = try await judges.verdict(on: .send("/api/v1/carts", body)) else {

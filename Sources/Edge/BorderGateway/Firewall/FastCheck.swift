@@ -17,8 +17,6 @@ package struct FastCheck: Sendable {
         }
     }
 
-    /// Of a body, with some distance to what the rule set takes.
-    private static let mostValues = 200
     private static let mostParameters = 32
     /// Parameters of the API, which are no session's and no command's.
     package static let parameters: Set = [
@@ -109,47 +107,59 @@ package struct FastCheck: Sendable {
     }
 
     private func passes(json bytes: UnsafeRawBufferPointer) -> Bool {
-        var index = 0
-        var values = 0
+        var pieces = BodyPieces(bytes)
         var purpose = PlainValue.Purpose.token
-        while index < bytes.count {
-            let byte = bytes[index]
-            switch byte {
-            case UInt8(ascii: "\""):
-                let start = index + 1
-                guard let end = bytes[start...].firstIndex(of: UInt8(ascii: "\"")) else { return false }
-                index = end + 1
-                while index < bytes.count, bytes[index].isBlankInJSON { index += 1 }
-                if index < bytes.count, bytes[index] == UInt8(ascii: ":") {
-                    index += 1
-                    guard passes(key: bytes[start..<end]) else { return false }
-                    purpose = FastCheck.purpose(of: bytes[start..<end])
-                    continue
-                }
-                values += 1
-                guard passes(bytes[start..<end], purpose) else { return false }
-            case UInt8(ascii: "["):
-                // What is in it has another path than its field.
+        while true {
+            switch pieces.next() {
+            case .name(let range):
+                guard passes(key: bytes[range]) else { return false }
+                purpose = FastCheck.purpose(of: bytes[range])
+            case .text(let range):
+                guard passes(bytes[range], purpose) else { return false }
                 purpose = .token
-                index += 1
-            case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
-                let start = index
-                while index < bytes.count, bytes[index].isInNumber { index += 1 }
-                values += 1
-                guard passes(bytes[start..<index], .token) else { return false }
-            // Of true, false and null.
-            case UInt8(ascii: "a"), UInt8(ascii: "e"), UInt8(ascii: "f"), UInt8(ascii: "l"), UInt8(ascii: "n"), UInt8(ascii: "r"),
-                UInt8(ascii: "s"), UInt8(ascii: "t"), UInt8(ascii: "u"):
-                values += byte == UInt8(ascii: "e") || byte == UInt8(ascii: "n") ? 1 : 0
-                index += 1
-            case UInt8(ascii: "{"), UInt8(ascii: "}"), UInt8(ascii: "]"), UInt8(ascii: ","): index += 1
-            default:
-                guard byte.isBlankInJSON else { return false }
-                index += 1
+            case .number(let range):
+                guard passes(bytes[range], .token) else { return false }
+                purpose = .token
+            case .word, .list: purpose = .token
+            case .end: return true
+            case .unknown: return false
             }
-            guard values <= FastCheck.mostValues else { return false }
         }
-        return true
+    }
+
+    /// Of a body with more values than the rule set takes, those that are not plain, as JSON in which each has the name that it had.
+    /// - Returns: nil for any other body, and for one whose names are not plain.
+    package func remainder(of body: ByteBuffer) -> [UInt8]? {
+        body.withUnsafeReadableBytes { bytes in
+            var pieces = BodyPieces(bytes)
+            var result = Array("[".utf8)
+            var count = 0
+            var name: Range<Int>?
+            while true {
+                switch pieces.next() {
+                case .name(let range):
+                    guard passes(key: bytes[range]) else { return nil }
+                    name = range
+                    continue
+                case .text(let range):
+                    count += 1
+                    guard !passes(bytes[range], name.map { FastCheck.purpose(of: bytes[$0]) } ?? .token) else { break }
+                    if result.count > 1 { result += ",".utf8 }
+                    if let name { result += Array("{\"".utf8) + bytes[name] + Array("\":".utf8) }
+                    result += Array("\"".utf8) + bytes[range] + Array("\"".utf8)
+                    if name != nil { result += "}".utf8 }
+                case .number(let range):
+                    count += 1
+                    guard !passes(bytes[range], .token) else { break }
+                    result += (result.count > 1 ? Array(",".utf8) : []) + bytes[range]
+                case .word: count += 1
+                case .list: break
+                case .end: return count > RuleSetPool.mostValues ? result + Array("]".utf8) : nil
+                case .unknown: return nil
+                }
+                name = nil
+            }
+        }
     }
 
     private func passes(_ bytes: Slice<UnsafeRawBufferPointer>, _ purpose: PlainValue.Purpose) -> Bool {
@@ -239,10 +249,5 @@ package struct FastCheck: Sendable {
 }
 
 extension UInt8 {
-    fileprivate var isBlankInJSON: Bool { self == 0x20 || self == 0x0a || self == 0x0d || self == 0x09 }
     fileprivate var isLetterOrDigit: Bool { (48...57).contains(self) || (97...122).contains(self | 0x20) }
-    fileprivate var isInNumber: Bool {
-        (48...57).contains(self) || self == UInt8(ascii: ".") || self == UInt8(ascii: "-") || self == UInt8(ascii: "+")
-            || self | 0x20 == 0x65
-    }
 }

@@ -39,7 +39,8 @@ package final class Firewall: Sendable {
             403, "refused-by-firewall", "The request looks like an attack",
             detail: "If it is none, write it in other words, or tell those who run this system its request id."), closes: false)
     static let unreadable = Refusal(
-        .badRequest("The body must be JSON with at most \(RuleSetPool.mostValues) values."), closes: false)
+        .badRequest("The body must be JSON. Of its values at most \(RuleSetPool.mostValues) may have other than plain letters and digits."),
+        closes: false)
 
     /// What there is to judge by, and what it has let pass before.
     private final class Court: Sendable {
@@ -61,6 +62,7 @@ package final class Firewall: Sendable {
     private let allowed = Firewall.counter("allowed")
     private let reported = Firewall.counter("reported")
     private let refusals = Firewall.counter("refused")
+    private let unreadables = Firewall.counter("unreadable")
     private let overloads = Firewall.counter("overloaded")
 
     private static func counter(_ verdict: String) -> Counter {
@@ -115,7 +117,7 @@ package final class Firewall: Sendable {
     func letsPass(_ admission: Admission, _ body: ByteBuffer?, _ settings: Settings, on loop: any EventLoop) -> Bool {
         guard settings.mode != .off else { return true }
         let oddities = check.oddities(admission.head.headers)
-        if check.passes(target: admission.head.uri), body.map({ check.passes(body: $0) }) ?? true,
+        if check.passes(target: admission.target.text), body.map({ check.passes(body: $0) }) ?? true,
             oddities.isEmpty || isKnown(oddities, settings)
         {
             fast.increment()
@@ -140,24 +142,25 @@ package final class Firewall: Sendable {
             return loop.makeSucceededFuture(withoutVerdict(error))
         }
         let deadline = NIODeadline.now() + .microseconds(Firewall.time.microseconds)
-        return court.pool.judge(WebRequest(admission, body), until: deadline, on: loop)
+        return court.pool.judge(WebRequest(admission, body, remainder: body.flatMap { check.remainder(of: $0) }), until: deadline, on: loop)
             .map { [self] verdict in conclude(verdict, of: admission, body, court, settings.mode) }
             .flatMapErrorThrowing { [self] error in withoutVerdict(error) }
     }
 
     private func conclude(_ verdict: Verdict, of admission: Admission, _ body: ByteBuffer?, _ court: Court, _ mode: Mode) -> Refusal? {
         let finding: Verdict.Finding
-        let refusal: Refusal
         switch verdict {
         case .allowed:
             allowed.increment()
             // Without its head it would have passed at once.
-            if check.passes(target: admission.head.uri), body.map({ check.passes(body: $0) }) ?? true {
+            if check.passes(target: admission.target.text), body.map({ check.passes(body: $0) }) ?? true {
                 court.known.insert(check.oddities(admission.head.headers))
             }
             return nil
-        case .refused(let found): (finding, refusal) = (found, Firewall.refused)
-        case .unreadable(let found): (finding, refusal) = (found, Firewall.unreadable)
+        case .refused(let found): finding = found
+        case .unreadable:
+            unreadables.increment()
+            return mode == .report ? nil : Firewall.unreadable
         }
         (mode == .report ? reported : refusals).increment()
         logger.notice(
@@ -167,7 +170,7 @@ package final class Firewall: Sendable {
                 "method": "\(admission.head.method)", "route": "\(admission.plan.name)", "client": "\(admission.client)",
                 "requestId": "\(admission.requestID)",
             ])
-        return mode == .report ? nil : refusal
+        return mode == .report ? nil : Firewall.refused
     }
 
     private func withoutVerdict(_ error: any Error) -> Refusal {
@@ -183,17 +186,18 @@ package final class Firewall: Sendable {
 }
 
 extension WebRequest {
-    /// What goes on, or would: the gateway says itself how long the body is, and has checked who it is from.
-    fileprivate init(_ admission: Admission, _ body: ByteBuffer?) {
+    /// What goes on, or would: with the address in its one form. The gateway says itself how long the body is, and has checked who it is from.
+    /// - Parameter remainder: what is judged instead of the body.
+    fileprivate init(_ admission: Admission, _ body: ByteBuffer?, remainder: [UInt8]?) {
         let head = admission.head
         var fields = head.headers.compactMap { name, value in
             ["authorization", "content-length", "transfer-encoding"].contains(name) ? nil : (name: name, value: value)
         }
-        let count = body?.readableBytes ?? 0
-        if count > 0 || [.POST, .PUT, .PATCH].contains(head.method) { fields.append((name: "content-length", value: "\(count)")) }
+        let body = remainder ?? body.map { Array($0.readableBytesView) } ?? []
+        if !body.isEmpty || [.POST, .PUT, .PATCH].contains(head.method) { fields.append((name: "content-length", value: "\(body.count)")) }
         self.init(
-            peer: admission.client.description, method: head.method.rawValue, target: head.uri,
-            version: "\(head.version.major).\(head.version.minor)", fields: fields, body: body.map { Array($0.readableBytesView) } ?? [])
+            peer: admission.client.description, method: head.method.rawValue, target: admission.target.text,
+            version: "\(head.version.major).\(head.version.minor)", fields: fields, body: body)
     }
 }
 
