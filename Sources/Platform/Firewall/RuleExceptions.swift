@@ -57,6 +57,7 @@ package struct RuleExceptions: Hashable, Sendable {
             result += lineParameters.map { "SecRuleUpdateTargetById \(rule) \"!ARGS:\($0)\"" }
         }
         for rule in RuleExceptions.rulesOfAddresses { result += addresses.map { RuleExceptions.update("ById \(rule)", $0) } }
+        result += texts.map { RuleExceptions.update("ById \(RuleText.Own.longValue)", $0) }
         for family in RuleExceptions.familiesOutsideBrowsers { result += texts.map { RuleExceptions.update("ByTag \(family)", $0) } }
         for family in RuleExceptions.families { result += secrets.map { RuleExceptions.update("ByTag \(family)", $0) } }
         for family in RuleExceptions.families { result += secretParameters.map { "SecRuleUpdateTargetByTag \(family) \"!ARGS:\($0)\"" } }

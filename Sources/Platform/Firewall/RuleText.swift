@@ -15,11 +15,14 @@ struct RuleText {
 
     /// A body of more values than this costs too much to look at: the time grows faster than their number.
     static let mostValues = 255
+    /// In bytes.
+    static let longestValue = 20_000
 
     /// Of rules that are written here.
     enum Own {
         static let tooManyValues = 10_002
         static let unreadable = 10_003
+        static let longValue = 10_005
     }
 
     private let folder: String
@@ -45,8 +48,10 @@ struct RuleText {
         return parts + [("the settings after", exceptions.text)]
     }
 
+    /// Expressions of the Core Rule Set take minutes for thousands of `<` or `{` in a row, and seconds for very long values: libmodsecurity cannot
+    /// be told to give up, so those are not shown to them.
     private var before: String {
-        """
+        #"""
         SecRuleEngine On
         SecRequestBodyAccess On
         SecResponseBodyAccess Off
@@ -55,14 +60,17 @@ struct RuleText {
         SecRequestBodyNoFilesLimit 16777216
         SecRequestBodyLimitAction Reject
         SecRequestBodyJsonDepthLimit 64
-        SecArgumentsLimit \(RuleText.mostValues + 1)
+        SecArgumentsLimit \#(RuleText.mostValues + 1)
         SecRule REQUEST_HEADERS:Content-Type "@contains json" "id:10000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
         SecRule &REQUEST_HEADERS:Content-Type "@eq 0" "id:10001,phase:1,t:none,pass,nolog,ctl:requestBodyProcessor=JSON"
-        SecRule &ARGS "@gt \(RuleText.mostValues)" "id:\(Own.tooManyValues),phase:2,t:none,deny,status:400,log,msg:'More values than can be looked at'"
-        SecRule REQBODY_ERROR "!@eq 0" "id:\(Own.unreadable),phase:2,t:none,deny,status:400,log,msg:'The body cannot be taken apart'"
+        SecRule &ARGS "@gt \#(RuleText.mostValues)" "id:\#(Own.tooManyValues),phase:2,t:none,deny,status:400,log,msg:'More values than can be looked at'"
+        SecRule REQBODY_ERROR "!@eq 0" "id:\#(Own.unreadable),phase:2,t:none,deny,status:400,log,msg:'The body cannot be taken apart'"
+        SecRule ARGS|ARGS_NAMES "@gt \#(RuleText.longestValue)" "id:\#(Own.longValue),phase:2,t:none,t:length,deny,status:400,log,msg:'A value is longer than can be looked at'"
+        SecRule REQUEST_COOKIES|REQUEST_COOKIES_NAMES|REQUEST_HEADERS:User-Agent|REQUEST_HEADERS:Referer|ARGS_NAMES|ARGS "@rx <\W{100}" "id:10006,phase:2,t:none,t:utf8toUnicode,t:urlDecodeUni,t:htmlEntityDecode,t:jsDecode,t:cssDecode,t:removeNulls,deny,status:403,log,msg:'More marks in a row than can be looked at'"
+        SecRule REQUEST_COOKIES|REQUEST_COOKIES_NAMES|ARGS_NAMES|ARGS "@rx (?:[{($!]\s*){100}" "id:10007,phase:2,t:none,t:urlDecodeUni,deny,status:403,log,msg:'More marks in a row than can be looked at'"
         SecAction "id:10004,phase:1,nolog,pass,t:none,setvar:tx.crs_setup_version=334,setvar:tx.paranoia_level=1,setvar:'tx.allowed_methods=GET HEAD POST OPTIONS PUT PATCH DELETE',setvar:'tx.allowed_request_content_type=|application/json| |application/problem+json| |application/merge-patch+json| |application/cloudevents+json| |application/x-www-form-urlencoded| |multipart/form-data| |application/octet-stream| |text/plain|'"
 
-        """
+        """#
     }
 
     /// Without the rules of higher paranoia levels, which would be read, kept in memory and skipped for each request. What rules note

@@ -8,7 +8,7 @@ import Testing
     private let judges: Judges
 
     init() throws {
-        judges = try Judges()
+        judges = try Judges.shared.get()
     }
 
     @Test func `the rule set stops at least twenty attacks of every class where they are usual`() async throws {
@@ -109,6 +109,21 @@ import Testing
         guard case .refused = try await judges.verdict(on: .send("/api/v1/events", body)) else {
             Issue.record("\(body) passes")
             return
+        }
+    }
+
+    @Test(arguments: ["<", "{", "$(", "< ", "( ", "!", "if ", "'", "m\u{fc}", "\u{43c}", "javascript:", "<a "])
+    func `nothing takes long to judge`(_ piece: String) async throws {
+        var requests = ["code", "name", "description"].map { field in
+            let text = String(repeating: piece, count: 19_000 / piece.utf8.count)
+            return WebRequest.send("/api/v1/events", "{\"\(field)\": \(text.quoted)}")
+        }
+        let places: [AttackCorpus.Place] = [.agent, .cookie, .referer, .query]
+        requests += places.map { $0.requests(String(repeating: piece, count: 2_000))[0] }
+        for request in requests {
+            let time = try await judges.time(on: request)
+            // It was minutes, and is a second where the machine does much else.
+            #expect(time < .seconds(10), "\(request.summary.prefix(150)): \(time)")
         }
     }
 

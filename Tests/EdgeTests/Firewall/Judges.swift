@@ -11,15 +11,26 @@ struct Judges {
     static let folder = "/usr/share/modsecurity-crs"
     private static let atOnce = 8
 
+    /// Reading the rules takes its time.
+    static let shared = Result { try Judges() }
+
     let check = FastCheck()
     private let pool: RuleSetPool
 
-    init() throws {
+    private init() throws {
         pool = try RuleSetPool(folder: Judges.folder, exceptions: Firewall.exceptions, threads: 2, mostWaiting: 1_000)
     }
 
     func verdict(on request: WebRequest) async throws -> Verdict {
         try await pool.judge(request, until: .now() + .minutes(5), on: MultiThreadedEventLoopGroup.singleton.any()).get()
+    }
+
+    /// How long a verdict takes, whatever else the machine does before and after.
+    func time(on request: WebRequest) async throws -> TimeAmount {
+        try await pool.load()
+        let start = NIODeadline.now()
+        return try await pool.judge(request, until: .now() + .minutes(5), on: MultiThreadedEventLoopGroup.singleton.any())
+            .map { _ in .now() - start }.get()
     }
 
     /// The verdicts on many, in their order.
