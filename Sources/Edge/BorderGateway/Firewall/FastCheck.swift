@@ -2,7 +2,7 @@ internal import Firewall
 package import NIOCore
 package import NIOHTTP1
 
-/// Tells of most requests, in less than a microsecond, that the rule set would let them pass: they are of shapes that cannot form an attack.
+/// Tells of most requests, in about a microsecond, that the rule set would let them pass: they are of shapes that cannot form an attack.
 ///
 /// It knows what is harmless, not what is dangerous. Whatever it does not know is asked of the rule set.
 package struct FastCheck: Sendable {

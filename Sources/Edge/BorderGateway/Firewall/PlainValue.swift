@@ -32,8 +32,9 @@ struct PlainValue {
         static let line: Class = [.letter, .digit, .hyphen, .dot, .colon, .mark]
     }
 
-    private static let classes: [Class] = (0..<256).map { byte in
-        switch UInt8(byte) {
+    @inline(__always)
+    private static func classOf(_ byte: UInt8) -> Class {
+        switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): .letter
         case UInt8(ascii: "0")...UInt8(ascii: "9"): .digit
         case UInt8(ascii: "_"): .underscore
@@ -78,7 +79,7 @@ struct PlainValue {
     /// - Returns: false for what cannot be plain any more.
     @inline(__always)
     mutating func take(_ byte: UInt8) -> Bool {
-        let new = PlainValue.classes[Int(byte)]
+        let new = PlainValue.classOf(byte)
         guard !new.isEmpty else { return false }
         guard purpose != .secret else {
             gram.take(byte)

@@ -82,7 +82,9 @@ struct SuspiciousText: Sendable {
                 + pieces(SuspiciousText.piecesOfFields.split(separator: " "), [.values, .fields]))
     }
 
+    @inline(__always)
     func has(_ gram: Gram, _ kind: Kind) -> Bool { grams[gram.codes] & kind.rawValue != 0 }
+    @inline(__always)
     func has(_ word: Word, _ kind: Kind) -> Bool { words[word.letters] & kind.rawValue != 0 }
 
     /// Four characters of base64 that a text is coded to for each of the three places where it can begin, in lower case.
@@ -102,11 +104,12 @@ struct SuspiciousText: Sendable {
 
 /// The last four characters, whatever their case, each in six bits.
 struct Gram {
-    private static let code: [UInt8] = (0..<256).map { byte in
-        switch UInt8(byte) {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt8(byte) - 96
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt8(byte) - 64
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt8(byte) - 48 + 27
+    @inline(__always)
+    private static func code(_ byte: UInt8) -> UInt8 {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): byte - 96
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte - 64
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - 48 + 27
         case UInt8(ascii: "-"): 37
         case UInt8(ascii: "_"): 38
         case UInt8(ascii: "."): 39
@@ -121,7 +124,7 @@ struct Gram {
 
     @inline(__always)
     mutating func take(_ byte: UInt8) {
-        codes = (codes << 6 | UInt32(Gram.code[Int(byte)])) & 0xff_ffff
+        codes = (codes << 6 | UInt32(Gram.code(byte))) & 0xff_ffff
     }
 }
 
