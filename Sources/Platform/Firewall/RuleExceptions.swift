@@ -26,9 +26,11 @@ package struct RuleExceptions: Hashable, Sendable {
         self.secretParameters = secretParameters
     }
 
-    /// Rules that match `Having fun; or not`, `Time machine`, `HTTP/2 meetup`, `Get ready`, `Walter (the second)`.
+    /// Rules that match `Having fun; or not`, `Time machine`, `HTTP/2 meetup`, `Get ready`, `Walter (the second)`,
+    /// `File under rock?`.
     private static let rulesOfWords = [
-        921_110, 921_120, 921_130, 932_100, 932_105, 932_110, 932_115, 932_140, 932_150, 933_160, 933_210, 942_190, 942_230, 942_270,
+        921_110, 921_120, 921_130, 931_120, 932_100, 932_105, 932_110, 932_115, 932_140, 932_150, 933_160, 933_210, 942_190, 942_230,
+        942_270,
         942_350, 942_360,
     ]
     /// Rules that match `time@example.org` and `ada@example.profile.org`.

@@ -174,6 +174,7 @@ enum BenignText {
         "Alter Ego: update 2.0", "Insert coin to play", "European Union will select artists from Austria", "'Til Death",
         "Cats, dogs & friends",
         "Line up: Owl, Cat and the Mice", "What if? Science fiction", "Event by the \"Night Owls\" on June 5", "Set fire to the rain; live",
-        "Price = 20 EUR", "Größe & Höhe", "Live @ the Hall", "Let's go!", "90's night; 80's too", "A|B Test Night", "Wein; Weib & Gesang",
+        "Price = 20 EUR", "Größe & Höhe", "Live @ the Hall", "Let's go!", "90's night; 80's too", "A|B Test Night", "File under rock?",
+        "Wein; Weib & Gesang",
     ]
 }

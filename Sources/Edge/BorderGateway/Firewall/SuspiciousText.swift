@@ -51,7 +51,7 @@ struct SuspiciousText: Sendable {
         """
     /// The same, of what rules look for in all fields of the head, in the whole body, and in what no exception is made for.
     private static let piecesOfFields = """
-        ava. avax g.ap .apa g.om m.su nsym runt sbui etix ratp x-sc ssus tspa hni- tidi berc n_fi kerf w00t
+        ava. avax g.ap .apa g.om m.su nsym runt sbui etix ratp x-sc r=12 s=0- ssus tspa hni- tidi berc n_fi kerf w00t
         """
     /// What rules look for in values after base64 was taken off. Whatever stands before it, one of three forms is in the value.
     private static let coded = ["eval", "Func", "unction", "fromCharCode", "constructor", "exports", "ND_FUNC", "js_f"]
