@@ -86,6 +86,7 @@ let package = Package(
         systemLibrary("CArgon2", "libargon2", "libargon2-dev"),
         systemLibrary("CCurl", "libcurl", "libcurl4-openssl-dev"),
         systemLibrary("CLibpq", "libpq", "libpq-dev"),
+        systemLibrary("CModSecurity", "modsecurity", "libmodsecurity-dev"),
         systemLibrary("CQRencode", "libqrencode", "libqrencode-dev"),
         systemLibrary("CRabbitMQ", "librabbitmq", "librabbitmq-dev"),
         .systemLibrary(name: "CSQLite", path: "Sources/C/CSQLite"),
@@ -134,6 +135,10 @@ let package = Package(
             "Mail", ["Values", "CCurl", .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOCore", package: "swift-nio")],
             touchesC: true),
         platform("Compression", ["CZlib"], touchesC: true),
+        platform(
+            "Firewall",
+            ["CModSecurity", .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOCore", package: "swift-nio")],
+            touchesC: true),
         platform("Graphics", ["Compression", "CQRencode"], touchesC: true),
         platform(
             "Passwords", ["CArgon2", .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOCore", package: "swift-nio")],
@@ -162,7 +167,7 @@ let package = Package(
         edge(
             "BorderGateway",
             [
-                lifecycle, .product(name: "Metrics", package: "swift-metrics"), .product(name: "NIOCore", package: "swift-nio"),
+                "Firewall", lifecycle, .product(name: "Metrics", package: "swift-metrics"), .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "NIOTLS", package: "swift-nio"),
@@ -192,7 +197,7 @@ let package = Package(
         .testTarget(
             name: "PlatformTests",
             dependencies: house + [
-                "TestServers", "Mail", "Graphics", "Passwords", "RemoteConfiguration", lifecycle,
+                "TestServers", "Mail", "Graphics", "Passwords", "RemoteConfiguration", "Firewall", lifecycle,
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             ],
@@ -201,7 +206,8 @@ let package = Package(
         .testTarget(
             name: "EdgeTests",
             dependencies: house + [
-                "BorderGateway", "ServiceRegistry", "ConfigServer", "RemoteConfiguration", "Compression", "TestServers", crypto, lifecycle,
+                "BorderGateway", "Firewall", "ServiceRegistry", "ConfigServer", "RemoteConfiguration", "Compression", "TestServers", crypto,
+                lifecycle,
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "CryptoExtras", package: "swift-crypto"), .product(name: "Yams", package: "Yams"),
                 .product(name: "ConfigurationTesting", package: "swift-configuration"),

@@ -99,7 +99,7 @@ struct Benchmark: Sendable {
 
     static let all = [
         holds, purchases, checkIn, memory, start, sellOut, growth, holdsPostgreSQL, purchasesPostgreSQL, messagesRabbitMQ, holdsGrowth,
-        registryHeartbeats, configReads, gateway,
+        registryHeartbeats, configReads, gateway, gatewayFirewall, gatewayFirewallNginx,
     ]
 }
 

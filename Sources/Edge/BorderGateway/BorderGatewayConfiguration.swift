@@ -32,6 +32,9 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
     /// How long a connection that was upgraded to WebSocket lives without a byte either way: `tunnelIdleSeconds`, 600 by default.
     package var tunnelIdleTime: TimeSpan
 
+    /// What holds attacks back: `firewall.mode`, `on` by default, `report` to log what it would refuse, or `off`; and the folder of the OWASP
+    /// Core Rule Set, `firewall.rules`, `/usr/share/modsecurity-crs` by default.
+    package var firewall: Firewall.Settings
     /// Whether each request is logged, without its query: `accessLog`, false by default.
     package var hasAccessLog: Bool
 
@@ -48,6 +51,11 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
         coupons = try BorderGatewayConfiguration.limit(settings, "limits.coupons", "60/min burst 20")
         routes = try settings.text("routes").map { try RouteRule.list($0) } ?? []
         connectionsPerAddress = try settings.number("connectionsPerAddress", default: 2_000, in: 1...1_000_000)
+        let mode = try settings.text("firewall.mode", default: Firewall.Mode.on.rawValue)
+        guard let mode = Firewall.Mode(rawValue: mode) else {
+            throw Invalid(description: "borderGateway.firewall.mode cannot be \(mode); say on, report or off.")
+        }
+        firewall = Firewall.Settings(mode: mode, rules: try settings.text("firewall.rules", default: "/usr/share/modsecurity-crs"))
         hasAccessLog = try settings.flag("accessLog", default: false)
         headTime = .seconds(Int64(try settings.number("headSeconds", default: 10, in: 1...600)))
         bodyTime = .seconds(Int64(try settings.number("bodySeconds", default: 30, in: 1...3_600)))

@@ -40,6 +40,7 @@ package final class Gateway: Sendable {
     private let verifier: IdentityVerifier
     private let limiter = RateLimiter(capacity: Gateway.owners)
     private let settings: LiveSettings<Policy>
+    let firewall: Firewall
 
     /// Throws for settings that cannot be meant.
     /// - Parameters:
@@ -50,7 +51,13 @@ package final class Gateway: Sendable {
         _ watch: SettingsWatch, responders: [ServiceName: ServiceResponder], network: NetworkTransport?,
         operations: Operations, verifier: IdentityVerifier, logger: Logger
     ) throws {
-        settings = try watch.follow { Policy(try BorderGatewayConfiguration($0)) }
+        let firewall = Firewall(logger: logger)
+        self.firewall = firewall
+        settings = try watch.follow { snapshot in
+            let configuration = try BorderGatewayConfiguration(snapshot)
+            try firewall.check(configuration.firewall)
+            return Policy(configuration)
+        }
         self.responders = responders
         self.network = network
         self.operations = operations

@@ -5,11 +5,15 @@ final class Nginx {
     let port: Int
     private let process: ChildProcess
 
-    /// - Parameter upstream: the port of the server behind it.
-    init(in folder: String, port: Int, upstream: Int) throws {
+    /// - Parameters:
+    ///   - upstream: the port of the server behind it.
+    ///   - hasFirewall: whether libmodsecurity judges each request, by the same rules as the gateway.
+    init(in folder: String, port: Int, upstream: Int, hasFirewall: Bool = false) throws {
         self.port = port
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        if hasFirewall { try Nginx.rules.write(toFile: "\(folder)/rules.conf", atomically: true, encoding: .utf8) }
         try """
+        \(hasFirewall ? "load_module /usr/lib/nginx/modules/ngx_http_modsecurity_module.so;" : "")
         worker_processes 1;
         daemon off;
         pid \(folder)/pid;
@@ -17,6 +21,7 @@ final class Nginx {
         events { worker_connections 4096; }
         http {
             access_log off;
+            \(hasFirewall ? "modsecurity on; modsecurity_rules_file \(folder)/rules.conf;" : "")
             client_body_temp_path \(folder)/body;
             proxy_temp_path \(folder)/proxy;
             fastcgi_temp_path \(folder)/fastcgi;
@@ -39,6 +44,26 @@ final class Nginx {
         """.write(toFile: "\(folder)/nginx.conf", atomically: true, encoding: .utf8)
         process = try ChildProcess(["/usr/sbin/nginx", "-c", "\(folder)/nginx.conf", "-e", "\(folder)/errors"], output: "\(folder)/output")
     }
+
+    /// The Core Rule Set with the methods and types of this API, without what only judges answers or counts addresses.
+    private static let rules = """
+        SecRuleEngine On
+        SecRequestBodyAccess On
+        SecResponseBodyAccess Off
+        SecAuditEngine Off
+        SecRequestBodyLimit 16777216
+        SecArgumentsLimit 256
+        SecRule REQUEST_HEADERS:Content-Type "@contains json" "id:10000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
+        SecAction "id:10004,phase:1,nolog,pass,t:none,setvar:tx.crs_setup_version=334,setvar:'tx.allowed_methods=GET HEAD POST OPTIONS PUT PATCH DELETE'"
+        Include /usr/share/modsecurity-crs/rules/REQUEST-901-*.conf
+        Include /usr/share/modsecurity-crs/rules/REQUEST-911-*.conf
+        Include /usr/share/modsecurity-crs/rules/REQUEST-913-*.conf
+        Include /usr/share/modsecurity-crs/rules/REQUEST-92*.conf
+        Include /usr/share/modsecurity-crs/rules/REQUEST-93*.conf
+        Include /usr/share/modsecurity-crs/rules/REQUEST-94*.conf
+        SecRuleRemoveById 901321 949100 920350
+
+        """
 
     func stop() {
         process.stop()

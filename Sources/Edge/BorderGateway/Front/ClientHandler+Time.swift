@@ -16,7 +16,7 @@ extension ClientHandler {
             isInputClosed = true
             switch phase {
             // What was sent before may not be handed on yet; if it was not all, time ends it.
-            case .answering, .deciding, .streaming: break
+            case .answering, .deciding, .judging, .streaming: break
             case .idle, .collecting, .draining: context.close(promise: nil)
             }
         default: context.fireUserInboundEventTriggered(event)
@@ -78,6 +78,9 @@ extension ClientHandler {
             // Whoever is slow here, it is not the instance.
             forwarding?.cancel(isLate: false)
             refuse(.tooSlow)
+        case .judging:
+            gateway.firewall.countLate()
+            refuse(Firewall.overloaded)
         case .deciding, .answering:
             // An instance whose answer the client does not take is not late.
             forwarding?.cancel(isLate: canTakeMore)

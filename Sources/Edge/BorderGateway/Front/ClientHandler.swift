@@ -19,6 +19,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         case idle
         /// A head is there, and something is asked about it that takes its time.
         case deciding
+        /// The firewall has not said yet whether it may go on.
+        case judging
         case collecting(Admission)
         /// A body goes on as it comes.
         case streaming
@@ -112,7 +114,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
             context.read()
         case (.end, .collecting(let admission)):
             isRequestWhole = true
-            dispatch(admission, body)
+            pass(admission, body) { $0.dispatch(admission, $0.body) }
         case (.body(let part), .streaming): stream(part)
         case (.end, .streaming):
             isRequestWhole = true
@@ -198,8 +200,11 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
             context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
         }
         if plan.isStream, gateway.responder(for: plan) == nil {
-            phase = .streaming
-            forward(admission, body: nil)
+            pass(admission, nil) { handler in
+                handler.phase = .streaming
+                handler.limit(to: admission.plan.time)
+                handler.forward(admission, body: nil)
+            }
         } else {
             phase = .collecting(admission)
             if head.hasBody { limit(to: gateway.policy.configuration.bodyTime) }

@@ -43,6 +43,7 @@ package struct FrontListener: Service {
     }
 
     package func run() async throws {
+        try gateway.firewall.open(gateway.policy.configuration.firewall)
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.backlog, value: 4_096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -55,6 +56,12 @@ package struct FrontListener: Service {
             .get()
         onReady(channel.localAddress?.port ?? 0)
         logger.info("the gateway listens", metadata: ["port": "\(channel.localAddress?.port ?? 0)", "tls": "\(certificate != nil)"])
+        do {
+            try await gateway.firewall.load(gateway.policy.configuration.firewall)
+        } catch {
+            try? await channel.close()
+            throw error
+        }
         try await withTaskCancellationOrGracefulShutdownHandler {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 if let certificate {
