@@ -98,7 +98,7 @@ func withListeningRegistry(
             return await desk.server.respond(to: request)
         })
     let services = desk.server.services + [listener]
-    try await withRunning(services) {
+    try await withRunning(services, onEnd: { isReady.finish() }) {
         let port = try #require(await ready.first { _ in true })
         try await eventually("the registry is ready") { await desk.call(.get, "/eureka/apps/").status != .serviceUnavailable }
         try await body(desk, port)
@@ -106,18 +106,26 @@ func withListeningRegistry(
 }
 
 /// Runs services for as long as the body runs.
-func withRunning(_ services: [any Service], _ body: () async throws -> Void) async throws {
+/// - Parameter onEnd: is told when they have ended, also by themselves. Their error is the one that is thrown.
+func withRunning(
+    _ services: [any Service], onEnd: @escaping @Sendable () -> Void = {}, _ body: () async throws -> Void
+) async throws {
     let group = ServiceGroup(services: services, gracefulShutdownSignals: [], cancellationSignals: [], logger: .silent)
-    async let running: Void = group.run()
+    async let running: Void = run(group, onEnd)
     do {
         try await body()
     } catch {
         await group.triggerGracefulShutdown()
-        try? await running
+        try await running
         throw error
     }
     await group.triggerGracefulShutdown()
     try await running
+}
+
+private func run(_ group: ServiceGroup, _ onEnd: () -> Void) async throws {
+    defer { onEnd() }
+    try await group.run()
 }
 
 struct NeverCame: Error, CustomStringConvertible {

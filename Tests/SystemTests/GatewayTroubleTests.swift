@@ -50,8 +50,8 @@ extension WholeSystem {
                 }
                 let before = try await ChildProcess.run(
                     "/usr/bin/prlimit", ["--pid", "\(process.id)", "--nofile", "--output", "SOFT", "--noheadings"])
-                // The connections of this test to both listeners are open.
-                #expect(try await program.send(.get, "/api/v1/events").status == 200)
+                // The connections of this test to both listeners are open, and the firewall has read its rules.
+                #expect(try await program.send(.get, "/api/v1/events?query=it%27s").status == 200)
                 #expect(try await place()?.failuresInRow == 0)
                 try await limit("3:")
                 let answer = try await program.send(.get, "/whole/status?code=200")

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// Ports of the loopback interface.
 package enum Ports {
@@ -17,13 +18,21 @@ package enum Ports {
     /// while a server is down and its clients try again and again. One of the system's own choice could become a client's, who would then
     /// be connected with itself.
     package static func lasting(_ count: Int) throws -> [Int] {
-        var ports: [Int] = []
-        for port in (20_000..<32_000).shuffled() {
-            if isFree(port) { ports.append(port) }
-            if ports.count == count { return ports }
+        try given.withLock { given in
+            var ports: [Int] = []
+            for port in (20_000..<32_000).shuffled() where !given.contains(port) {
+                if isFree(port) { ports.append(port) }
+                if ports.count == count {
+                    given.formUnion(ports)
+                    return ports
+                }
+            }
+            throw ServerFailure("there are no \(count) free ports")
         }
-        throw ServerFailure("there are no \(count) free ports")
     }
+
+    /// Ports that were given to a test of this process.
+    private static let given = Mutex(Set<Int>())
 
     private static func isFree(_ port: Int) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)

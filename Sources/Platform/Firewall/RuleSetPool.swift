@@ -15,7 +15,17 @@ package final class RuleSetPool: Sendable {
     private let threads: NIOThreadPool
     private let mostWaiting: Int
     private let waiting = Atomic(0)
-    private let rules = Mutex<Result<RuleSet, RuleSetError>?>(nil)
+    private let rules = Mutex<Reading>(Reading())
+
+    /// How the rules were read last.
+    private struct Reading {
+        var rules: RuleSet?
+        var failure: RuleSetError?
+        var notBefore = NIODeadline.uptimeNanoseconds(0)
+    }
+
+    /// Files that cannot be read now may be read later, but not for each request.
+    private static let pauseAfterFailure = TimeAmount.seconds(1)
 
     /// Reads nothing yet but whether the files are there.
     /// - Parameters:
@@ -61,11 +71,18 @@ package final class RuleSetPool: Sendable {
 
     /// On one of the threads: others wait here while one reads.
     private func loaded() throws(RuleSetError) -> RuleSet {
-        try rules.withLock { rules in
-            if let rules { return rules }
-            let read = Result { () throws(RuleSetError) in try RuleSet(text) }
-            rules = read
-            return read
-        }.get()
+        try rules.withLock { reading throws(RuleSetError) in
+            if let rules = reading.rules { return rules }
+            if let failure = reading.failure, .now() < reading.notBefore { throw failure }
+            do throws(RuleSetError) {
+                let rules = try RuleSet(text)
+                reading.rules = rules
+                return rules
+            } catch {
+                reading.failure = error
+                reading.notBefore = .now() + RuleSetPool.pauseAfterFailure
+                throw error
+            }
+        }
     }
 }
