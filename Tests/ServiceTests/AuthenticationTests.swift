@@ -423,6 +423,63 @@ struct AuthenticationTests {
         }
     }
 
+    @Test func `a program acts for its user by a key, as far as its scopes go, until it is revoked or expires`() async throws {
+        try await withService(AuthenticationService.self, settings: Self.cheap) { service in
+            let user = try await service.register("ada@example.org")
+            let path = AuthenticationRoutes.apiKeys.path
+            let answer = try await service.call(
+                .post, path, as: .user(user.id), body: NewApiKey(name: "Till", scopes: [.write, .read, .read]))
+            #expect(answer.status == 201 && answer.headers[.cacheControl] == "no-store")
+            let made = try answer.json(MadeApiKey.self)
+            #expect(made.key.hasPrefix("tfk_") && made.apiKey.scopes == [.read, .write] && made.apiKey.usedAt == nil)
+            #expect(answer.headers[.location] == "\(path)/\(made.apiKey.id)")
+
+            let identity = try await service.identity(try await service.exchange(made.key).json(IssuedToken.self).accessToken)
+            #expect(identity.user?.id == user.id && identity.user?.key == Identity.Key(id: made.apiKey.id, scopes: [.read, .write]))
+            let list = try await service.call(.get, path, as: .user(user.id))
+            let listed = try list.json(Page<ApiKey>.self).items
+            #expect(listed.map(\.id) == [made.apiKey.id] && listed.allSatisfy { $0.usedAt != nil } && !list.text.contains(made.key))
+
+            // Nobody else sees it, or takes it away.
+            let other = try await service.register("eve@example.org")
+            #expect(try await service.call(.get, path, as: .user(other.id)).json(Page<ApiKey>.self).items.isEmpty)
+            for (id, caller) in [("\(made.apiKey.id)", other.id), ("\(ApiKeyID())", user.id), ("nonsense", user.id)] {
+                #expect(try await service.call(.delete, "\(path)/\(id)", as: .user(caller)).status == 404)
+            }
+            #expect(try await service.exchange(made.key).status == 200)
+            #expect(try await service.call(.delete, "\(path)/\(made.apiKey.id)", as: .user(user.id)).status == 204)
+            #expect(try await service.exchange(made.key).problem == "api-key-invalid")
+
+            let soon = try await service.call(
+                .post, path, as: .user(user.id), body: NewApiKey(name: "Soon", scopes: [.read], expiresAt: .now + .seconds(60)))
+            let key = try soon.json(MadeApiKey.self).key
+            #expect(try await service.exchange(key).status == 200)
+            try await service.database.write { tx in _ = try tx.execute("UPDATE api_key SET expires_at = \(tx.now)") }
+            #expect(try await service.exchange(key).status == 401)
+            for wrong in ["", "tfk_", made.key + "A", String(repeating: "x", count: 5_000)] {
+                #expect(try await service.exchange(wrong).status == 401)
+            }
+        }
+    }
+
+    @Test func `a key has a name, scopes and an end to come, and one account has a hundred`() async throws {
+        try await withService(AuthenticationService.self, settings: Self.cheap) { service in
+            let user = try await service.register("ada@example.org")
+            let path = AuthenticationRoutes.apiKeys.path
+            for wrong in [
+                NewApiKey(name: " ", scopes: [.read]), NewApiKey(name: "Two\nlines", scopes: [.read]), NewApiKey(name: "Till", scopes: []),
+                NewApiKey(name: "Till", scopes: [.read], expiresAt: .now - .seconds(1)),
+            ] {
+                #expect(try await service.call(.post, path, as: .user(user.id), body: wrong).status == 422)
+            }
+            let answers = try await service.all(of: 103) { _ in
+                try await service.call(.post, path, as: .user(user.id), body: NewApiKey(name: "Till", scopes: [.read]))
+            }
+            #expect(Dictionary(grouping: answers, by: \.status).mapValues(\.count) == [201: 100, 409: 3])
+            #expect(try await service.count("api_key") == 100)
+        }
+    }
+
     @Test func `the last owner stays`() async throws {
         try await withService(AuthenticationService.self, settings: Self.cheap) { service in
             let (organizer, owner) = try await service.organizer()
@@ -519,7 +576,7 @@ struct AuthenticationTests {
             #expect(Data(base64Encoded: secret)?.count == 32)
             let answer = try await service.serviceToken("sales-manager", secret)
             #expect(answer.status == 200)
-            let token = try answer.json(ServiceToken.self)
+            let token = try answer.json(IssuedToken.self)
             #expect(token.expiresAt > .now + .minutes(14) && token.expiresAt < .now + .minutes(16))
             let expected = Identity.service(.salesManager, scopes: Set(Scope.granted[.salesManager] ?? []))
             #expect(try await service.identity(token.accessToken) == expected)
@@ -640,6 +697,10 @@ extension ServiceHarness<AuthenticationService> {
 
     func refresh(_ token: String) async throws -> Answer {
         try await call(.post, "/api/v1/auth/refresh", body: RefreshRequest(refreshToken: token))
+    }
+
+    func exchange(_ key: String) async throws -> Answer {
+        try await call(.post, AuthenticationRoutes.keyToken.path, body: KeyExchange(key: key))
     }
 
     func serviceToken(_ name: String, _ secret: String) async throws -> Answer {

@@ -78,6 +78,7 @@ struct World: Sendable {
     let spareOrder: Order
     let spareOrderToken: String
     let session: Session
+    let apiKey: ApiKey
     /// Another organizer's owner, another buyer and their secrets.
     let rival: Shop
     let otherBuyer: Account
@@ -127,6 +128,9 @@ struct World: Sendable {
         newcomer = try await program.account("Nina")
         session = try await program.ask(
             AuthenticationRoutes.login, body: Credentials(email: buyer.user.email, password: buyer.password))
+        let made: MadeApiKey = try await program.ask(
+            AuthenticationRoutes.makeApiKey, as: buyer.caller, body: NewApiKey(name: "Spare", scopes: [.read, .write]))
+        apiKey = made.apiKey
         rival = try await program.shop(event: "Theirs")
         otherBuyer = try await program.account("Ben")
         otherCart = try await rival.cart()
@@ -277,6 +281,9 @@ struct World: Sendable {
             Operation(Routes.members, .staff(.owner), [organizer]),
             Operation(Routes.addMember, .staff(.owner), [organizer], body: NewMember(email: newcomer.user.email, role: .analyst)),
             Operation(Routes.removeMember, .staff(.owner), [organizer, "\(spareMember.user.id)"]),
+            Operation(Routes.apiKeys, .signedIn),
+            Operation(Routes.makeApiKey, .signedIn, body: NewApiKey(name: "Till", scopes: [.read])),
+            Operation(Routes.revokeApiKey, .signedIn, ["\(apiKey.id)"]),
             Operation(Routes.jwks, .anyone),
             Operation(NotificationRoutes.notifications, .signedIn),
         ]

@@ -209,6 +209,43 @@ extension WholeSystem {
         }
 
         @Test
+        func `a program comes in by its key, and does no more than the key is good for`() async throws {
+            try await withProgram(["TICKETFLOW_BORDER_GATEWAY_LIMITS_KEY": "1/min burst 8"]) { program in
+                let shop = try await program.shop()
+                func key(_ scopes: [KeyScope]) async throws -> (MadeApiKey, Caller) {
+                    let made: MadeApiKey = try await program.ask(
+                        AuthenticationRoutes.makeApiKey, as: shop.owner.caller, body: NewApiKey(name: "Till", scopes: scopes))
+                    return (made, .bearer(made.key))
+                }
+                let (made, reader) = try await key([.read])
+                let (_, writer) = try await key([.write])
+                #expect(try await program.ask(AuthenticationRoutes.me, as: reader, for: User.self).id == shop.owner.user.id)
+                let organizer = NewOrganizer(name: "New", email: "new@example.org")
+                for (caller, read, written) in [(reader, 200, 403), (writer, 403, 201)] {
+                    #expect(try await program.call(SalesManagerRoutes.orders, as: caller).status == read)
+                    #expect(try await program.call(EventManagerRoutes.createOrganizer, as: caller, body: organizer).status == written)
+                    // Never good for another key, or for letting somebody in.
+                    let more = NewApiKey(name: "More", scopes: [.write])
+                    #expect(try await program.call(AuthenticationRoutes.makeApiKey, as: caller, body: more).status == 403)
+                    let member = NewMember(email: shop.owner.user.email, role: .owner)
+                    let id = "\(shop.organizer.id)"
+                    #expect(try await program.call(AuthenticationRoutes.addMember, [id], as: caller, body: member).status == 403)
+                }
+                // It has its own limit, and takes nothing of its user's.
+                var statuses: [Int] = []
+                for _ in 0..<8 { statuses.append(try await program.call(SalesManagerRoutes.orders, as: reader).status) }
+                #expect(statuses.last == 429 && statuses.first == 200, "\(statuses)")
+                #expect(try await program.call(SalesManagerRoutes.orders, as: shop.owner.caller).status == 200)
+
+                #expect(try await program.send(.get, "/api/v1/auth/me", as: .bearer(made.key + "A")).problem == "api-key-invalid")
+                try await program.done(AuthenticationRoutes.revokeApiKey, ["\(made.apiKey.id)"], as: shop.owner.caller)
+                try await program.restart([:])
+                let refused = try await program.send(.get, "/api/v1/auth/me", as: reader)
+                #expect(refused.status == 401 && refused.problem == "api-key-invalid")
+            }
+        }
+
+        @Test
         func `too many requests are told when to come again, each sender by itself`() async throws {
             let settings = [
                 "TICKETFLOW_BORDER_GATEWAY_LIMITS_ADDRESS": "20/s burst 20", "TICKETFLOW_BORDER_GATEWAY_LIMITS_SIGN_IN": "60/min burst 5",

@@ -150,7 +150,8 @@ package struct ServiceCredentials: Codable, Sendable {
     }
 }
 
-package struct ServiceToken: Codable, Sendable {
+/// A token that was issued for something other than a password.
+package struct IssuedToken: Codable, Sendable {
     package var accessToken: String
     package var expiresAt: Instant
 

@@ -15,6 +15,8 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
     package var perAddress: RateLimit?
     /// Requests of one signed-in user: `limits.user`, `50/s burst 200` by default; `off` for none.
     package var perUser: RateLimit?
+    /// Requests of one API key: `limits.key`, `50/s burst 200` by default; `off` for none.
+    package var perKey: RateLimit?
     /// Signing in, registering and the like, for each address: `limits.signIn`, `60/min burst 30` by default; `off` for none.
     package var signIn: RateLimit?
     /// Trying coupons, for each address: `limits.coupons`, `60/min burst 20` by default; `off` for none.
@@ -47,6 +49,7 @@ package struct BorderGatewayConfiguration: Hashable, Sendable {
         }
         perAddress = try BorderGatewayConfiguration.limit(settings, "limits.address", "500/s burst 5000")
         perUser = try BorderGatewayConfiguration.limit(settings, "limits.user", "50/s burst 200")
+        perKey = try BorderGatewayConfiguration.limit(settings, "limits.key", "50/s burst 200")
         signIn = try BorderGatewayConfiguration.limit(settings, "limits.signIn", "60/min burst 30")
         coupons = try BorderGatewayConfiguration.limit(settings, "limits.coupons", "60/min burst 20")
         routes = try settings.text("routes").map { try RouteRule.list($0) } ?? []

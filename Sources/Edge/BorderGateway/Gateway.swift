@@ -19,6 +19,7 @@ package final class Gateway: Sendable {
         let addresses: ClientAddress
         let perAddress: RateRule?
         let perUser: RateRule?
+        let perKey: RateRule?
 
         init(_ configuration: BorderGatewayConfiguration) {
             self.configuration = configuration
@@ -26,6 +27,7 @@ package final class Gateway: Sendable {
             addresses = ClientAddress(trusted: configuration.trustedProxies)
             perAddress = configuration.perAddress.map { RateRule("address", $0) }
             perUser = configuration.perUser.map { RateRule("user", $0) }
+            perKey = configuration.perKey.map { RateRule("key", $0) }
         }
     }
 
@@ -140,8 +142,14 @@ package final class Gateway: Sendable {
 
     /// Whether whoever has signed in may ask this now.
     func admit(_ identity: Identity) throws(Refusal) {
-        guard case .user(let user) = identity, let rule = policy.perUser else { return }
-        _ = try take(rule, of: user.id, on: "", at: Int64(NIODeadline.now().uptimeNanoseconds))
+        guard let user = identity.user else { return }
+        let now = Int64(NIODeadline.now().uptimeNanoseconds)
+        if let key = user.key {
+            // What a program sends takes nothing from the user whom it acts for.
+            if let rule = policy.perKey { _ = try take(rule, of: key.id, on: "", at: now) }
+        } else if let rule = policy.perUser {
+            _ = try take(rule, of: user.id, on: "", at: now)
+        }
     }
 
     // MARK: Who answers

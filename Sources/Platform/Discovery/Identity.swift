@@ -3,6 +3,14 @@ package import Values
 package enum UserKind: IdentifierKind { package static let prefix = "user" }
 package typealias UserID = TypeID<UserKind>
 
+package enum ApiKeyKind: IdentifierKind { package static let prefix = "key" }
+package typealias ApiKeyID = TypeID<ApiKeyKind>
+
+/// What an API key may be good for: to look at all that its user may look at, and to change what they may change.
+package enum KeyScope: String, Codable, Hashable, Sendable, CaseIterable {
+    case read, write
+}
+
 /// Who makes a request, as their token says.
 package enum Identity: Hashable, Sendable {
     case anonymous
@@ -16,15 +24,34 @@ package enum Identity: Hashable, Sendable {
         package let isEmailVerified: Bool
         /// Platform administrator.
         package let isAdmin: Bool
-        /// As it came, to be handed on to a peer.
+        /// Signed by Authentication, to be handed on.
         package let token: String
+        /// By which a program acts for this user; nil where they have signed in themselves.
+        package let key: Key?
 
-        package init(id: UserID, email: String, isEmailVerified: Bool, isAdmin: Bool, token: String) {
+        package init(id: UserID, email: String, isEmailVerified: Bool, isAdmin: Bool, token: String, key: Key? = nil) {
             self.id = id
             self.email = email
             self.isEmailVerified = isEmailVerified
             self.isAdmin = isAdmin
             self.token = token
+            self.key = key
+        }
+    }
+
+    /// An API key, and what it is good for.
+    package struct Key: Hashable, Sendable {
+        package let id: ApiKeyID
+        package let scopes: Set<KeyScope>
+
+        package init(id: ApiKeyID, scopes: Set<KeyScope>) {
+            self.id = id
+            self.scopes = scopes
+        }
+
+        /// Whether a program with this key may use an operation.
+        package func covers(_ route: Route) -> Bool {
+            route.isForPrograms && scopes.contains(route.method == .get || route.method == .head ? .read : .write)
         }
     }
 

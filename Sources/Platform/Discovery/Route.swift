@@ -19,12 +19,17 @@ package struct Route: Sendable {
     package let access: Access
     /// Whether it asks for an `Idempotency-Key`, under which a request that comes again is the same request.
     package let takesKey: Bool
+    /// Whether an API key may do it, if its scopes do: a key is never good for making another, nor for letting somebody in.
+    package let isForPrograms: Bool
 
-    package init(_ method: HTTPRequest.Method, _ path: String, _ access: Access, takesKey: Bool = false) {
+    package init(
+        _ method: HTTPRequest.Method, _ path: String, _ access: Access, takesKey: Bool = false, isForPrograms: Bool = true
+    ) {
         self.method = method
         self.path = path
         self.access = access
         self.takesKey = takesKey
+        self.isForPrograms = isForPrograms
     }
 
     /// Whether a request may arrive twice and still have its effect once, whatever its fields say. What services ask of each other is

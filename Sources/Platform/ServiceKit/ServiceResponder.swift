@@ -133,6 +133,12 @@ package final class ServiceResponder: Sendable {
         _ route: Route, _ request: IncomingRequest, path: Substring, query: Substring, parameters: [String: String], requestID: String
     ) async throws -> Call {
         let identity = try await verifier.identity(request.headers[.authorization])
+        if let key = identity.user?.key, !key.covers(route) {
+            throw Problem.forbidden(
+                route.isForPrograms
+                    ? "The scopes of this key are \(key.scopes.map(\.rawValue).sorted().joined(separator: ", ")); this needs another."
+                    : "This is not for API keys; sign in.")
+        }
         switch route.access {
         case .anyone: break
         case .user:

@@ -17,13 +17,23 @@ struct AccessTokens: Sendable {
                 admin: user.isAdmin ? true : nil, id: OpaqueToken().text))
     }
 
+    /// For so short a time that a key that is revoked is soon good for nothing.
+    func issue(to user: User, by apiKey: ApiKey) async throws -> IssuedToken {
+        let expires = Instant(seconds: (Instant.now + .minutes(1)).seconds)
+        let token = try await key.sign(
+            AccessClaims(
+                subject: "\(user.id)", expires: expires.date, email: user.email, emailVerified: user.isEmailVerified,
+                admin: user.isAdmin ? true : nil, scope: apiKey.scopes.map(\.rawValue), key: apiKey.id, id: OpaqueToken().text))
+        return IssuedToken(accessToken: token, expiresAt: expires)
+    }
+
     /// With the scopes that the service is granted, and no more.
-    func issue(to service: ServiceName) async throws -> ServiceToken {
+    func issue(to service: ServiceName) async throws -> IssuedToken {
         let expires = Instant.now + configuration.accessTokenLifetime
         let token = try await key.sign(
             AccessClaims(
                 subject: "service:\(service)", expires: expires.date, scope: Scope.granted[service] ?? [], id: OpaqueToken().text))
-        return ServiceToken(accessToken: token, expiresAt: Instant(seconds: expires.seconds))
+        return IssuedToken(accessToken: token, expiresAt: Instant(seconds: expires.seconds))
     }
 }
 

@@ -14,7 +14,7 @@ struct AuthenticationJobs: Sendable {
     var jobs: [Job] {
         [
             Job("signing-keys", every: .minutes(5), announceKey),
-            Job("expired-sessions", every: .minutes(1), forgetExpired),
+            Job("expired-sessions-and-keys", every: .minutes(1), forgetExpired),
         ]
     }
 
@@ -33,6 +33,7 @@ struct AuthenticationJobs: Sendable {
         try await database.write { tx in
             let now = try tx.now
             try SessionStore.forget(before: now, in: tx)
+            try ApiKeyStore.forget(before: now, in: tx)
             try LoginFailureStore.forget(before: now, in: tx)
         }
     }

@@ -61,4 +61,21 @@ let authenticationMigrations = [
             valid_until BIGINT NOT NULL
         );
         """),
+    Migration(
+        "0004-api-keys",
+        """
+        CREATE TABLE api_key (
+            id TEXT PRIMARY KEY,
+            user_id TEXT NOT NULL REFERENCES user_account (id),
+            hash TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL,
+            may_read BOOLEAN NOT NULL,
+            may_write BOOLEAN NOT NULL,
+            created_at BIGINT NOT NULL,
+            expires_at BIGINT,
+            used_at BIGINT
+        );
+        CREATE INDEX api_key_of_user ON api_key (user_id, id);
+        CREATE INDEX api_key_expires_at ON api_key (expires_at) WHERE expires_at IS NOT NULL;
+        """),
 ]

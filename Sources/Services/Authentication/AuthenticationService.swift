@@ -7,7 +7,7 @@ import Passwords
 package import ServiceKit
 package import Storage
 
-/// Users, sessions, memberships in organizers, and the keys that access tokens are signed with.
+/// Users, sessions, API keys, memberships in organizers, and the keys that access tokens are signed with.
 package struct AuthenticationService: Microservice {
     package static let name = ServiceName.authentication
     package static let migrations = authenticationMigrations
@@ -18,6 +18,7 @@ package struct AuthenticationService: Microservice {
     private let sessions: SessionRoutes
     private let members: MemberRoutes
     private let tokens: TokenRoutes
+    private let apiKeys: ApiKeyRoutes
     private let housekeeping: AuthenticationJobs
     private let hasher: PasswordHasher
 
@@ -38,11 +39,12 @@ package struct AuthenticationService: Microservice {
         tokens = TokenRoutes(
             database: database, key: signingKey, accessTokens: accessTokens,
             credentials: try ServiceSecrets(environment.secrets), logger: environment.logger)
+        apiKeys = ApiKeyRoutes(database: database, accessTokens: accessTokens, logger: environment.logger)
         housekeeping = AuthenticationJobs(database: database, key: signingKey, configuration: configuration)
     }
 
     package var endpoints: [Endpoint] {
-        users.endpoints + sessions.endpoints + members.endpoints + tokens.endpoints
+        users.endpoints + sessions.endpoints + members.endpoints + tokens.endpoints + apiKeys.endpoints
     }
 
     package var consumers: [Consumer] { [] }

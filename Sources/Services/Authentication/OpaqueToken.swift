@@ -7,8 +7,8 @@ struct OpaqueToken: Sendable {
     let text: String
 
     /// 256 bits of a secure random source, in base64url.
-    init() {
-        text = SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }.base64URL
+    init(prefix: String = "") {
+        text = prefix + SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }.base64URL
     }
 
     var hash: String { OpaqueToken.hash(of: text) }

@@ -76,8 +76,7 @@ extension Registration {
     func validate() throws {
         var validation = Validation()
         validation.email(email, "email")
-        validation.text(name, "name", atMost: 200)
-        validation.check(!name.unicodeScalars.contains { $0.properties.generalCategory == .control }, "name", "must be one line")
+        validation.line(name, "name", atMost: 200)
         validation.check(password.unicodeScalars.count >= 8, "password", "must be at least 8 characters long")
         validation.check(
             password.unicodeScalars.count <= 200 && password.utf8.count <= PasswordHasher.maximumLength, "password",

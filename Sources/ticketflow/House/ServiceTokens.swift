@@ -10,7 +10,12 @@ struct ServiceTokens {
 
     /// Verifies tokens with Authentication's published keys.
     func verifier() -> IdentityVerifier {
-        IdentityVerifier { [transport] in
+        let authentication = PeerClient(service: .authentication, transport: transport, ownToken: { "" })
+        let exchange = { @Sendable (key: String) async throws -> String in
+            let route = AuthenticationRoutes.keyToken
+            return try await authentication.call(route, as: .nobody, body: KeyExchange(key: key), answer: IssuedToken.self).accessToken
+        }
+        return IdentityVerifier(exchange: exchange) { [transport] in
             let route = AuthenticationRoutes.jwks
             let answer = try await transport.send(
                 PeerRequest(method: route.method, target: route.path, headers: [:], body: [], isRepeatable: true), to: .authentication)
@@ -24,7 +29,7 @@ struct ServiceTokens {
         let secret = Data(try secrets.findOrMake("service-\(service)")).base64EncodedString()
         let authentication = PeerClient(service: .authentication, transport: transport, ownToken: { "" })
         return OwnToken {
-            let token: ServiceToken = try await authentication.call(
+            let token: IssuedToken = try await authentication.call(
                 AuthenticationRoutes.serviceToken, as: .nobody,
                 body: ServiceCredentials(service: service.description, secret: secret))
             return (token.accessToken, token.expiresAt)

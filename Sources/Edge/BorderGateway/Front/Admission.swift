@@ -14,8 +14,27 @@ struct Admission: Sendable {
     let client: IPAddress
     let requestID: String
     let scheme: String
+    /// What goes on in place of an API key.
+    private var token: String?
     /// Fields of the answer that tell how much more may be asked for.
     var told: [(String, String)] = []
+
+    init(head: HTTPRequestHead, target: RequestTarget, plan: Plan, client: IPAddress, requestID: String, scheme: String) {
+        self.head = head
+        self.target = target
+        self.plan = plan
+        self.client = client
+        self.requestID = requestID
+        self.scheme = scheme
+    }
+
+    /// With the token of the user in place of an API key, which no service needs to know.
+    func handedOn(as identity: Identity) -> Admission {
+        guard let user = identity.user, user.key != nil else { return self }
+        var admission = self
+        admission.token = user.token
+        return admission
+    }
 
     /// To WebSocket, where the route lets it through.
     var wantsUpgrade: Bool {
@@ -37,6 +56,7 @@ struct Admission: Sendable {
     func fields() -> HTTPHeaders {
         var fields = HeadPolicy.forwarded(head.headers)
         fields.replaceOrAdd(name: "x-request-id", value: requestID)
+        if let token { fields.replaceOrAdd(name: "authorization", value: "Bearer \(token)") }
         fields.add(name: "x-forwarded-for", value: client.description)
         fields.add(name: "x-forwarded-proto", value: scheme)
         // A trace begins here where none has begun before.

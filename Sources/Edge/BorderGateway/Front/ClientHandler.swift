@@ -183,6 +183,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func goOn(with admission: Admission, as identity: Identity) {
         guard let context, let head else { return }
+        let admission = admission.handedOn(as: identity)
+        self.admission = admission
         do {
             try gateway.admit(identity)
         } catch {

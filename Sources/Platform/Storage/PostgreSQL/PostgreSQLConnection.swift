@@ -46,8 +46,6 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private static let mostStatements = 500
     /// How long a server that was asked to cancel has to do so, and how much later than its own limit an answer may come.
     private static let grace = TimeSpan.seconds(2)
-    private static let firstWait = TimeSpan.milliseconds(50)
-    private static let longestWait = TimeSpan.seconds(1)
 
     private let servers: PostgreSQLServers
     private let schema: String
@@ -282,7 +280,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private func open() throws {
         guard phase == .idle else { return }
         if link == nil {
-            link = try connect()
+            link = try servers.connect(by: deadline, isSessionless: &isSessionless)
             try checkSession()
         }
         try send(isReadOnly ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
@@ -411,38 +409,5 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         new.start()
         canceller = new
         return new
-    }
-
-    // MARK: Connecting
-
-    /// Tries the servers in turn, again and again, until one takes the connection or the time is over.
-    private func connect() throws -> PostgreSQLLink {
-        let limit = deadline ?? .now + settings.patience
-        var pause = PostgreSQLConnection.firstWait
-        var known: [String] = []
-        while true {
-            var reasons: [String] = []
-            for parameters in servers.parameters(isSessionless: isSessionless) {
-                do {
-                    return try PostgreSQLLink(parameters, until: min(limit, .now + settings.connectTimeLimit))
-                } catch let failure as PostgreSQLFailure {
-                    if failure.isOfPooler, !isSessionless {
-                        isSessionless = true
-                        return try connect()
-                    }
-                    guard case .unreachable(let reason) = failure else { throw failure }
-                    reasons.append(reason)
-                }
-            }
-            // A round that was cut short says less than the one before it.
-            if .now < limit { known = reasons }
-            guard .now + pause < limit else {
-                if known.isEmpty, deadline != nil { throw PostgreSQLFailure.late }
-                throw PostgreSQLFailure.unreachable((known.isEmpty ? reasons : known).joined(separator: "; "))
-            }
-            // Not all at the same time, where many connections were lost at once.
-            PostgreSQLLink.sleep(TimeSpan(microseconds: .random(in: pause.microseconds / 2...pause.microseconds)))
-            pause = min(TimeSpan(microseconds: pause.microseconds * 2), PostgreSQLConnection.longestWait)
-        }
     }
 }

@@ -6,6 +6,10 @@ import Values
 /// They are tried one after the other here and not within libpq, which in its nonblocking form has no time limit for each: behind a
 /// first server that swallows packets the second would never be asked.
 struct PostgreSQLServers: Sendable {
+    private static let firstWait = TimeSpan.milliseconds(50)
+    private static let longestWait = TimeSpan.seconds(1)
+
+    private let settings: PostgreSQLSettings
     /// libpq's keywords, for each server.
     private let parameters: [[String: String]]
     /// What a session, or where there is none each transaction, is told first.
@@ -15,6 +19,7 @@ struct PostgreSQLServers: Sendable {
         guard PostgreSQLServers.isPlain(schema) else {
             throw StorageError.unavailable("a schema's name is 1 to 63 lower-case letters, digits and underscores, not \(schema)")
         }
+        self.settings = settings
         session = [
             ("search_path", schema),
             ("statement_timeout", "\(settings.statementTimeLimit.milliseconds)"),
@@ -49,8 +54,41 @@ struct PostgreSQLServers: Sendable {
         }
     }
 
-    /// - Parameter isSessionless: whether the session is told nothing.
-    func parameters(isSessionless: Bool) -> [[String: String]] {
+    /// Tries the servers in turn, again and again, until one takes the connection or the time is over.
+    /// - Parameters:
+    ///   - deadline: nil for as long as the settings have patience.
+    ///   - isSessionless: whether the session is told nothing; becomes true where a pooler does not let it be told.
+    func connect(by deadline: Instant?, isSessionless: inout Bool) throws -> PostgreSQLLink {
+        let limit = deadline ?? .now + settings.patience
+        var pause = PostgreSQLServers.firstWait
+        var known: [String] = []
+        while true {
+            var reasons: [String] = []
+            for parameters in parameters(isSessionless: isSessionless) {
+                do {
+                    return try PostgreSQLLink(parameters, until: min(limit, .now + settings.connectTimeLimit))
+                } catch let failure as PostgreSQLFailure {
+                    if failure.isOfPooler, !isSessionless {
+                        isSessionless = true
+                        return try connect(by: deadline, isSessionless: &isSessionless)
+                    }
+                    guard case .unreachable(let reason) = failure else { throw failure }
+                    reasons.append(reason)
+                }
+            }
+            // A round that was cut short says less than the one before it.
+            if .now < limit { known = reasons }
+            guard .now + pause < limit else {
+                if known.isEmpty, deadline != nil { throw PostgreSQLFailure.late }
+                throw PostgreSQLFailure.unreachable((known.isEmpty ? reasons : known).joined(separator: "; "))
+            }
+            // Not all at the same time, where many connections were lost at once.
+            PostgreSQLLink.sleep(TimeSpan(microseconds: .random(in: pause.microseconds / 2...pause.microseconds)))
+            pause = min(TimeSpan(microseconds: pause.microseconds * 2), PostgreSQLServers.longestWait)
+        }
+    }
+
+    private func parameters(isSessionless: Bool) -> [[String: String]] {
         guard !isSessionless else { return parameters }
         return parameters.map { one in
             var one = one

@@ -17,6 +17,12 @@ package struct Validation {
         check(value.count <= limit, field, "must be at most \(limit) characters long")
     }
 
+    /// The same without line breaks and other controls.
+    package mutating func line(_ value: String, _ field: String, atMost limit: Int) {
+        text(value, field, atMost: limit)
+        check(!value.unicodeScalars.contains { $0.properties.generalCategory == .control }, field, "must be one line")
+    }
+
     /// Whether it can be an address at all; whether it is one, only a mail tells.
     package mutating func email(_ value: String?, _ field: String) {
         guard let value else { return }

@@ -8,6 +8,8 @@ package import Values
 package struct AccessClaims: JWTPayload {
     package static let issuer = "ticketflow"
     package static let audience = "ticketflow"
+    /// Of API keys, so that whoever finds one knows what it is.
+    package static let keyPrefix = "tfk_"
 
     package var iss: IssuerClaim
     package var aud: AudienceClaim
@@ -19,12 +21,14 @@ package struct AccessClaims: JWTPayload {
     package var email: String?
     package var emailVerified: Bool?
     package var admin: Bool?
-    /// For services: the scopes that they were granted.
+    /// For services, and for users who act by an API key: the scopes that they were granted.
     package var scope: [String]?
+    /// The id of that API key.
+    package var key: ApiKeyID?
 
     package init(
         subject: String, expires: Date, email: String? = nil, emailVerified: Bool? = nil, admin: Bool? = nil,
-        scope: [String]? = nil, id: String
+        scope: [String]? = nil, key: ApiKeyID? = nil, id: String
     ) {
         iss = .init(value: AccessClaims.issuer)
         aud = .init(value: AccessClaims.audience)
@@ -36,6 +40,7 @@ package struct AccessClaims: JWTPayload {
         self.emailVerified = emailVerified
         self.admin = admin
         self.scope = scope
+        self.key = key
     }
 
     package func verify(using algorithm: some JWTAlgorithm) async throws {
@@ -51,9 +56,10 @@ package struct AccessClaims: JWTPayload {
             return .service(ServiceName(String(name)), scopes: Set(scope ?? []))
         }
         guard let id = UserID(sub.value), let email else { return nil }
+        let key = key.map { Identity.Key(id: $0, scopes: Set((scope ?? []).compactMap { KeyScope(rawValue: $0) })) }
         return .user(
             Identity.User(
-                id: id, email: email, isEmailVerified: emailVerified ?? false, isAdmin: admin ?? false, token: token))
+                id: id, email: email, isEmailVerified: emailVerified ?? false, isAdmin: admin ?? false, token: token, key: key))
     }
 }
 
@@ -69,11 +75,17 @@ package final class IdentityVerifier: Sendable {
     private static let coolDown = TimeSpan.seconds(5)
 
     private let fetchKeys: @Sendable () async throws -> String
+    private let exchange: (@Sendable (String) async throws -> String)?
     private let keys = Mutex<(collection: JWTKeyCollection, fetched: Instant)?>(nil)
     private let verified = Mutex<[String: Verified]>([:])
 
-    /// - Parameter fetchKeys: Authentication's JWKS document.
-    package init(fetchKeys: @escaping @Sendable () async throws -> String) {
+    /// - Parameters:
+    ///   - exchange: an API key for a token of its user; none where keys do not come.
+    ///   - fetchKeys: Authentication's JWKS document.
+    package init(
+        exchange: (@Sendable (String) async throws -> String)? = nil, fetchKeys: @escaping @Sendable () async throws -> String
+    ) {
+        self.exchange = exchange
         self.fetchKeys = fetchKeys
     }
 
@@ -93,7 +105,12 @@ package final class IdentityVerifier: Sendable {
     package func identity(_ authorization: String?) async throws -> Identity {
         guard let authorization else { return .anonymous }
         if let known = remembered(authorization) { return known }
-        guard let token = IdentityVerifier.token(of: authorization) else { throw Problem.unauthenticated }
+        guard let said = IdentityVerifier.token(of: authorization) else { throw Problem.unauthenticated }
+        var token = said
+        if said.hasPrefix(AccessClaims.keyPrefix) {
+            guard let exchange else { throw Problem.unauthenticated }
+            token = try await exchange(said)
+        }
         let claims = try await verify(token)
         guard let identity = claims.identity(token: token) else { throw Problem.unauthenticated }
         verified.withLock { verified in
@@ -102,7 +119,7 @@ package final class IdentityVerifier: Sendable {
                 verified = verified.filter { $0.value.expires > now }
                 if verified.count >= IdentityVerifier.largestCache { verified.removeAll() }
             }
-            verified[token] = Verified(identity: identity, expires: claims.exp.value)
+            verified[said] = Verified(identity: identity, expires: claims.exp.value)
         }
         return identity
     }
