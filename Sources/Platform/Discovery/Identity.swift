@@ -1,3 +1,4 @@
+import HTTPTypes
 package import Values
 
 package enum UserKind: IdentifierKind { package static let prefix = "user" }

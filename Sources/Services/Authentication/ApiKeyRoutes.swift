@@ -39,10 +39,9 @@ struct ApiKeyRoutes: Sendable {
             return key
         }
         logger.info("an API key was made", metadata: ["user": "\(user)", "key": "\(key.id)"])
-        var reply = try Reply.created(
-            MadeApiKey(key: token.text, apiKey: key), at: AuthenticationRoutes.revokeApiKey.path(["\(key.id)"]))
-        reply.headers[.cacheControl] = "no-store"
-        return reply
+        return try .created(
+            MadeApiKey(key: token.text, apiKey: key), at: AuthenticationRoutes.revokeApiKey.path(["\(key.id)"])
+        ).keptByNobody
     }
 
     @Sendable func revoke(_ call: Call) async throws -> Reply {
