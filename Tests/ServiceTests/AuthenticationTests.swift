@@ -208,7 +208,7 @@ struct AuthenticationTests {
             #expect(try await service.login("ada@example.org").status == 200)
             _ = try await service.login("ada@example.org", "wrong horse")
             try await service.endLoginWindows()
-            try await service.run("expired-sessions")
+            try await service.run("expired")
             #expect(try await service.count("login_failure") == 0)
         }
     }
@@ -314,7 +314,7 @@ struct AuthenticationTests {
                 try tx.execute("UPDATE session SET expires_at = \(tx.now)")
             }
             #expect(try await service.refresh(session.refreshToken).status == 401)
-            try await service.run("expired-sessions")
+            try await service.run("expired")
             #expect(try await service.count("session") == 0)
             #expect(try await service.count("refresh_token") == 0)
         }

@@ -14,7 +14,7 @@ struct AuthenticationJobs: Sendable {
     var jobs: [Job] {
         [
             Job("signing-keys", every: .minutes(5), announceKey),
-            Job("expired-sessions-and-keys", every: .minutes(1), forgetExpired),
+            Job("expired", every: .minutes(1), forgetExpired),
         ]
     }
 
