@@ -58,6 +58,37 @@ extension WholeSystem {
             }
         }
 
+        @Test func `while very many have to be judged, who is plain is answered at once, and who waits too long is told to come again`()
+            async throws
+        {
+            try await withProgram { program in
+                _ = try await program.send(.get, "/api/v1/events?query=it%27s")
+                let end = ContinuousClock.now + .seconds(5)
+                async let flood = atOnce(400) { index in
+                    var statuses: [Int: Int] = [:]
+                    repeat {
+                        let answer = try await program.send(.get, "/api/v1/events?query=it%27s%20\(index)")
+                        statuses[answer.status, default: 0] += 1
+                        guard answer.status == 503 else { continue }
+                        #expect(answer.problem == "unavailable" && answer.headers["retry-after"] != nil)
+                        try await Task.sleep(for: .milliseconds(200))
+                    } while ContinuousClock.now < end
+                    return statuses
+                }
+                var times: [Duration] = []
+                while ContinuousClock.now < end {
+                    let start = ContinuousClock.now
+                    #expect(try await program.send(.get, "/health/live").status == 200)
+                    times.append(ContinuousClock.now - start)
+                    try await Task.sleep(for: .milliseconds(5))
+                }
+                let told = try await flood.reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
+                print("measured: plain requests took \(times.sorted()[times.count / 2]) among 400 clients who were told \(told)")
+                #expect(Set(told.keys).isSubset(of: [200, 503]) && told[200] ?? 0 > 0 && told[503] ?? 0 > 0, "\(told)")
+                #expect(times.sorted()[times.count / 2] < .milliseconds(500))
+            }
+        }
+
         @Test func `the mode may change while it runs, and one that only reports lets everything pass`() async throws {
             let folder = try TemporaryFolder()
             defer { folder.remove() }
