@@ -16,6 +16,8 @@ package struct AccessClaims: JWTPayload {
     package var sub: SubjectClaim
     package var exp: ExpirationClaim
     package var iat: IssuedAtClaim
+    /// Nothing here says it, but whoever does means it.
+    package var nbf: NotBeforeClaim?
     package var jti: String
     /// For users.
     package var email: String?
@@ -45,6 +47,7 @@ package struct AccessClaims: JWTPayload {
 
     package func verify(using algorithm: some JWTAlgorithm) async throws {
         try exp.verifyNotExpired()
+        try nbf?.verifyNotBefore()
         try aud.verifyIntendedAudience(includes: AccessClaims.audience)
         guard iss.value == AccessClaims.issuer else {
             throw JWTError.claimVerificationFailure(failedClaim: iss, reason: "another issuer")

@@ -1,0 +1,94 @@
+import Discovery
+import Foundation
+import JWTKit
+import ServiceKit
+import Synchronization
+import Testing
+
+/// Whose a token is, and whose it is not.
+@Suite struct IdentityVerifierTests {
+    private static let user = UserID()
+
+    private static func claims(expires: Date = .now + 60, key: ApiKeyID? = nil) -> AccessClaims {
+        AccessClaims(
+            subject: "\(user)", expires: expires, email: "ada@example.org", scope: key == nil ? nil : ["read", "everything"], key: key,
+            id: "1")
+    }
+
+    @Test func `a token is good between its times, from here and for here, and otherwise nobody's`() async throws {
+        let tokens = try await TestTokens()
+        let verifier = IdentityVerifier { tokens.jwks }
+        func identity(_ change: (inout AccessClaims) -> Void) async throws -> Identity {
+            var claims = IdentityVerifierTests.claims()
+            change(&claims)
+            return try await verifier.identity("Bearer \(try await tokens.sign(claims))")
+        }
+        #expect(try await identity { _ in }.user?.id == IdentityVerifierTests.user)
+        #expect(try await identity { $0.nbf = .init(value: .now - 1) }.user != nil)
+        #expect(try await identity { $0.aud = .init(value: ["other", AccessClaims.audience]) }.user != nil)
+        let wrong: [(String, (inout AccessClaims) -> Void)] = [
+            ("expired", { $0.exp = .init(value: .now - 1) }), ("not yet", { $0.nbf = .init(value: .now + 60) }),
+            ("another issuer", { $0.iss = "elsewhere" }), ("another audience", { $0.aud = "elsewhere" }),
+            ("no audience", { $0.aud = .init(value: []) }), ("nobody", { $0.sub = "" }), ("no user", { $0.sub = "admin" }),
+            ("without an address", { $0.email = nil }),
+        ]
+        for (what, change) in wrong {
+            await #expect("\(what)") { try await identity(change) } throws: { ($0 as? Problem)?.status == 401 }
+        }
+    }
+
+    @Test func `what was found out is believed until the token expires, and under its own scheme`() async throws {
+        let tokens = try await TestTokens()
+        let verifier = IdentityVerifier { tokens.jwks }
+        let token = try await tokens.sign(IdentityVerifierTests.claims(expires: .now + 2))
+        #expect(verifier.remembered("Bearer \(token)") == nil)
+        #expect(try await verifier.identity("Bearer \(token)").user != nil)
+        #expect(verifier.remembered("bearer \(token)")?.user?.id == IdentityVerifierTests.user)
+        for scheme in ["Digest", "BEARE ", "Basic "] { #expect(verifier.remembered("\(scheme) \(token)") == nil) }
+        try await Task.sleep(for: .seconds(3))
+        #expect(verifier.remembered("Bearer \(token)") == nil)
+    }
+
+    @Test func `an unknown key is looked for once in a while, and known ones stay good while nobody answers`() async throws {
+        let (tokens, others) = (try await TestTokens(), try await TestTokens())
+        let fetches = Mutex(0)
+        let verifier = IdentityVerifier {
+            let count = fetches.withLock { count in
+                count += 1
+                return count
+            }
+            if count > 1 { throw Problem.unavailable("Nobody answers.") }
+            return tokens.jwks
+        }
+        #expect(try await verifier.identity("Bearer \(try await tokens.sign(IdentityVerifierTests.claims()))").user != nil)
+        for _ in 0..<20 {
+            let token = try await others.sign(IdentityVerifierTests.claims())
+            await #expect { try await verifier.identity("Bearer \(token)") } throws: { ($0 as? Problem)?.status == 401 }
+        }
+        #expect(fetches.withLock { $0 } == 1)
+        #expect(try await verifier.identity("Bearer \(try await tokens.sign(IdentityVerifierTests.claims(expires: .now + 99)))").user != nil)
+    }
+
+    @Test func `an API key is exchanged once in the life of its token, and nowhere but at the door`() async throws {
+        let (tokens, key) = (try await TestTokens(), ApiKeyID())
+        let exchanges = Mutex<[String]>([])
+        let verifier = IdentityVerifier(
+            exchange: { said in
+                exchanges.withLock { $0.append(said) }
+                guard said == "tfk_good" else { throw Problem(401, "api-key-invalid", "No") }
+                return try await tokens.sign(IdentityVerifierTests.claims(expires: .now + 2, key: key))
+            }
+        ) { tokens.jwks }
+        for _ in 0..<3 {
+            let user = try #require(try await verifier.identity("Bearer tfk_good").user)
+            #expect(user.key == Identity.Key(id: key, scopes: [.read]) && user.token.hasPrefix("ey"))
+        }
+        #expect(exchanges.withLock { $0 } == ["tfk_good"])
+        try await Task.sleep(for: .seconds(3))
+        #expect(try await verifier.identity("Bearer tfk_good").user != nil)
+        #expect(exchanges.withLock { $0.count } == 2)
+        await #expect { try await verifier.identity("Bearer tfk_bad") } throws: { ($0 as? Problem)?.code == "api-key-invalid" }
+        let inside = IdentityVerifier { tokens.jwks }
+        await #expect { try await inside.identity("Bearer tfk_good") } throws: { ($0 as? Problem)?.status == 401 }
+    }
+}
