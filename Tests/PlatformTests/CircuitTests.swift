@@ -53,6 +53,15 @@ import Values
         #expect(balancer.choose(at: later) != nil)
     }
 
+    @Test func `an answer that has begun is one, however long it goes on`() throws {
+        leaveWithoutAnswer(at: start)
+        let later = start + .seconds(1)
+        let one = try #require(balancer.choose(at: later))
+        balancer.answerBegan(one, at: later)
+        #expect(balancer.report(at: later).circuit == .closed && balancer.choose(at: later) != nil)
+        #expect(balancer.report(at: later).instances.map(\.inHand).reduce(0, +) >= 1 - 2 * Balancer.patience)
+    }
+
     @Test func `an answer that tells of an error is an answer`() {
         for instance in instances { for _ in 0..<50 { balancer.ended(instance, .failed, at: start) } }
         #expect(balancer.choose(at: start) != nil && balancer.report(at: start).circuit == .closed)

@@ -236,11 +236,11 @@ import Values
     }
 
     @Test func `where another instance could not be as slow in the time that is left, the answer of the first is the last`() async throws {
-        let late: @Sendable (Peer.Incoming) -> Peer.Reaction = { _ in .late(.milliseconds(600), 503) }
+        let late: @Sendable (Peer.Incoming) -> Peer.Reaction = { _ in .late(.seconds(6), 503) }
         try await Peer.with(late) { one in
             try await Peer.with(late) { other in
                 try await withTransport([one.instance, other.instance]) { transport in
-                    let status = try await Deadline.$current.withValue(.now + .seconds(1)) {
+                    let status = try await Deadline.$current.withValue(.now + .seconds(10)) {
                         try await transport.send(.get, to: DiscoveryTests.service).status
                     }
                     #expect(status == 503 && one.requests.count + other.requests.count == 1)

@@ -434,7 +434,9 @@ struct AuthenticationTests {
             #expect(made.key.hasPrefix("tfk_") && made.apiKey.scopes == [.read, .write] && made.apiKey.usedAt == nil)
             #expect(answer.headers[.location] == "\(path)/\(made.apiKey.id)")
 
-            let identity = try await service.identity(try await service.exchange(made.key).json(IssuedToken.self).accessToken)
+            let issued = try await service.exchange(made.key).json(IssuedToken.self)
+            #expect(issued.expiresAt <= .now + AccessClaims.keyTokenLifetime && issued.expiresAt > .now + .seconds(60))
+            let identity = try await service.identity(issued.accessToken)
             #expect(identity.user?.id == user.id && identity.user?.key == Identity.Key(id: made.apiKey.id, scopes: [.read, .write]))
             let list = try await service.call(.get, path, as: .user(user.id))
             let listed = try list.json(Page<ApiKey>.self).items
@@ -451,9 +453,9 @@ struct AuthenticationTests {
             #expect(try await service.exchange(made.key).problem == "api-key-invalid")
 
             let soon = try await service.call(
-                .post, path, as: .user(user.id), body: NewApiKey(name: "Soon", scopes: [.read], expiresAt: .now + .seconds(60)))
+                .post, path, as: .user(user.id), body: NewApiKey(name: "Soon", scopes: [.read], expiresAt: .now + .seconds(40)))
             let key = try soon.json(MadeApiKey.self).key
-            #expect(try await service.exchange(key).status == 200)
+            #expect(try await service.exchange(key).json(IssuedToken.self).expiresAt <= .now + .seconds(40))
             try await service.database.write { tx in _ = try tx.execute("UPDATE api_key SET expires_at = \(tx.now)") }
             #expect(try await service.exchange(key).status == 401)
             for wrong in ["", "tfk_", made.key + "A", String(repeating: "x", count: 5_000)] {

@@ -66,7 +66,8 @@ import Testing
             await #expect { try await verifier.identity("Bearer \(token)") } throws: { ($0 as? Problem)?.status == 401 }
         }
         #expect(fetches.withLock { $0 } == 1)
-        #expect(try await verifier.identity("Bearer \(try await tokens.sign(IdentityVerifierTests.claims(expires: .now + 99)))").user != nil)
+        #expect(
+            try await verifier.identity("Bearer \(try await tokens.sign(IdentityVerifierTests.claims(expires: .now + 99)))").user != nil)
     }
 
     @Test func `an API key is exchanged once in the life of its token, and nowhere but at the door`() async throws {

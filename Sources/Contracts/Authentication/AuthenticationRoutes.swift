@@ -17,7 +17,7 @@ package enum AuthenticationRoutes {
     package static let jwks = Route(.get, "/.well-known/jwks.json", .anyone)
     /// Client credentials: a service's name and secret for its token. Inside only.
     package static let serviceToken = Route(.post, "/internal/v1/auth/service-token", .anyone)
-    /// An API key for a token of its user that is good for a minute. Inside only.
+    /// An API key for a short-lived token of its user. Inside only.
     package static let keyToken = Route(.post, "/internal/v1/auth/key-token", .anyone)
     package static let role = Route(.get, "/internal/v1/organizers/{id}/members/{userId}", .service(scope: Scope.memberships))
     package static let memberships = Route(.get, "/internal/v1/users/{userId}/memberships", .service(scope: Scope.memberships))

@@ -20,6 +20,7 @@ package final class Gateway: Sendable {
         let perAddress: RateRule?
         let perUser: RateRule?
         let perKey: RateRule?
+        let perUsersKeys: RateRule?
 
         init(_ configuration: BorderGatewayConfiguration) {
             self.configuration = configuration
@@ -28,6 +29,7 @@ package final class Gateway: Sendable {
             perAddress = configuration.perAddress.map { RateRule("address", $0) }
             perUser = configuration.perUser.map { RateRule("user", $0) }
             perKey = configuration.perKey.map { RateRule("key", $0) }
+            perUsersKeys = configuration.perUser.map { RateRule("usersKeys", $0) }
         }
     }
 
@@ -145,8 +147,9 @@ package final class Gateway: Sendable {
         guard let user = identity.user else { return }
         let now = Int64(NIODeadline.now().uptimeNanoseconds)
         if let key = user.key {
-            // What a program sends takes nothing from the user whom it acts for.
+            // What programs send takes nothing from the user whom they act for, and all of them together have no more than they.
             if let rule = policy.perKey { _ = try take(rule, of: key.id, on: "", at: now) }
+            if let rule = policy.perUsersKeys { _ = try take(rule, of: user.id, on: "", at: now) }
         } else if let rule = policy.perUser {
             _ = try take(rule, of: user.id, on: "", at: now)
         }

@@ -132,6 +132,16 @@ package final class Balancer: Sendable {
         state.withLock { $0.circuit.wait(at: now) }
     }
 
+    /// Of an answer that may go on for long: somebody is there, whatever becomes of it. `ended` is still to be called.
+    package func answerBegan(_ instance: Instance, at now: Instant = .now) {
+        state.withLock { state in
+            guard let index = state.places.firstIndex(where: { $0.instance == instance }) else { return }
+            state.places[index].note(.answered, after: nil)
+            state.circuit.heard(from: instance, wasInVain: false, isDown: state.isDown, at: now)
+            isOpen.record(state.circuit.phase == .closed ? 0 : 1)
+        }
+    }
+
     /// - Parameter time: how long it took until its answer began, or nothing more was waited for.
     package func ended(_ instance: Instance, _ outcome: Outcome, after time: TimeSpan? = nil, at now: Instant = .now) {
         state.withLock { state in

@@ -36,6 +36,7 @@ package struct Route: Sendable {
     /// made so: each names the thing that it is about.
     package var isRepeatable: Bool {
         if case .service = access { return true }
+        if path.hasPrefix("/internal/") { return true }
         return [.get, .head, .put, .delete].contains(method)
     }
 

@@ -11,10 +11,13 @@ final class RuleSet: Sendable {
 
     private nonisolated(unsafe) let engine: OpaquePointer
     private nonisolated(unsafe) let rules: OpaquePointer
+    /// The rules' own words, by their numbers.
+    private let messages: [Int: String]
 
     /// Takes a tenth of a second.
     init(_ text: RuleText) throws(RuleSetError) {
         let parts = try text.parts()
+        messages = RuleText.messages(in: parts.map(\.text))
         let made: Result<(OpaquePointer, OpaquePointer), RuleSetError> = unsafe RuleSet.reading.withLock { _ in
             guard let engine = unsafe msc_init(), let rules = unsafe msc_create_rules_set() else {
                 preconditionFailure("libmodsecurity could not start")
@@ -40,7 +43,7 @@ final class RuleSet: Sendable {
     }
 
     func judge(_ request: WebRequest) -> Verdict {
-        let findings = Findings()
+        let findings = Findings(messages)
         let context = unsafe Unmanaged.passUnretained(findings).toOpaque()
         guard let transaction = unsafe msc_new_transaction(engine, rules, context) else {
             preconditionFailure("libmodsecurity has no memory")
@@ -85,7 +88,7 @@ final class RuleSet: Sendable {
         return unsafe intervention.status == 400 ? .unreadable(findings.finding) : .refused(findings.finding)
     }
 
-    /// One rule matched; libmodsecurity says so in a line with `[id "942100"]` and `[msg "..."]`, and with what it found, which is not kept.
+    /// One rule matched; libmodsecurity says so in a line with `[id "942100"]`, and with what it found, which is not kept.
     private static func note(_ line: UnsafeRawPointer?, in findings: UnsafeMutableRawPointer?) {
         guard let line = unsafe line, let findings = unsafe findings else { return }
         let text = unsafe String(cString: line.assumingMemoryBound(to: CChar.self))
@@ -98,16 +101,21 @@ private final class Findings {
     /// The sum of all others.
     private static let score = 949_110
 
+    private let messages: [Int: String]
     private(set) var finding = Verdict.Finding(rules: [], reason: "")
 
-    func add(_ line: String) {
-        guard let rule = Findings.member("id", of: line).flatMap({ Int($0) }), rule != Findings.score else { return }
-        finding.rules.append(rule)
-        if finding.reason.isEmpty { finding.reason = Findings.member("msg", of: line) ?? "" }
+    init(_ messages: [Int: String]) {
+        self.messages = messages
     }
 
-    private static func member(_ name: String, of line: String) -> String? {
-        guard let start = line.firstRange(of: "[\(name) \"")?.upperBound, let end = line[start...].firstIndex(of: "\"") else { return nil }
-        return String(line[start..<end])
+    /// What was found stands before the number, and may look like one: of all that look like one only those of rules are taken.
+    func add(_ line: String) {
+        var rest = line[...]
+        while let mark = rest.firstRange(of: "[id \"") {
+            rest = rest[mark.upperBound...]
+            guard let rule = Int(rest.prefix { $0 != "\"" }), rule != Findings.score, let message = messages[rule] else { continue }
+            if !finding.rules.contains(rule) { finding.rules.append(rule) }
+            if finding.reason.isEmpty { finding.reason = message }
+        }
     }
 }

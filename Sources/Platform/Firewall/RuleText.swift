@@ -48,6 +48,30 @@ struct RuleText {
         return parts + [("the settings after", exceptions.text)]
     }
 
+    /// What rules say of themselves, by their numbers.
+    static func messages(in texts: [String]) -> [Int: String] {
+        var messages: [Int: String] = [:]
+        for text in texts {
+            var rule: Int?
+            for line in text.split(separator: "\n") {
+                for action in line.split(separator: ",") {
+                    let word = action.drop { $0 == " " || $0 == "\"" || $0 == "\t" }
+                    // Of a rule in one line the first action stands behind its expression.
+                    if let start = word.hasPrefix("id:")
+                        ? word : action.firstRange(of: "\"id:").map({ action[$0.lowerBound...].dropFirst() }),
+                        let number = Int(start.dropFirst(3).prefix { $0.isNumber })
+                    {
+                        rule = number
+                        messages[number] = ""
+                    } else if word.hasPrefix("msg:'"), let rule {
+                        messages[rule] = String(line[word.startIndex...].dropFirst(5).prefix { $0 != "'" })
+                    }
+                }
+            }
+        }
+        return messages
+    }
+
     /// Expressions of the Core Rule Set take minutes for thousands of `<` or `{` in a row, and seconds for very long values: libmodsecurity cannot
     /// be told to give up, so those are not shown to them.
     private var before: String {

@@ -17,9 +17,10 @@ struct AccessTokens: Sendable {
                 admin: user.isAdmin ? true : nil, id: OpaqueToken().text))
     }
 
-    /// For so short a time that a key that is revoked is soon good for nothing.
+    /// For so short a time that a key that is revoked is soon good for nothing, and no longer than the key.
     func issue(to user: User, by apiKey: ApiKey) async throws -> IssuedToken {
-        let expires = Instant(seconds: (Instant.now + .minutes(1)).seconds)
+        let latest = Instant.now + AccessClaims.keyTokenLifetime
+        let expires = Instant(seconds: min(latest, apiKey.expiresAt ?? latest).seconds)
         let token = try await key.sign(
             AccessClaims(
                 subject: "\(user.id)", expires: expires.date, email: user.email, emailVerified: user.isEmailVerified,

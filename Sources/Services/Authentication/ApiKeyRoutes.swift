@@ -55,9 +55,11 @@ struct ApiKeyRoutes: Sendable {
 
     @Sendable func exchange(_ call: Call) async throws -> Reply {
         let hash = OpaqueToken.hash(of: try call.body(KeyExchange.self).key)
-        guard let (key, user) = try await database.write({ tx in try ApiKeyStore.use(hash, in: tx) }) else {
+        // Whoever tries keys that are none causes nothing to be written.
+        guard let (key, user, isNews) = try await database.read({ tx in try ApiKeyStore.find(hash, in: tx) }) else {
             throw Problem(401, "api-key-invalid", "This API key is not good, or not any more", detail: "Make another one and use that.")
         }
+        if isNews { try await database.write { tx in try ApiKeyStore.noteUse(of: key.id, in: tx) } }
         return try .secret(try await accessTokens.issue(to: user, by: key))
     }
 }

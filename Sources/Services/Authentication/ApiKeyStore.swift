@@ -35,16 +35,18 @@ enum ApiKeyStore {
         try tx.execute("DELETE FROM api_key WHERE id = \(id) AND user_id = \(user)") == 1
     }
 
-    /// Whose key it is; nil for one that is not good, or not any more.
-    static func use(_ hash: String, in tx: Transaction) throws -> (ApiKey, User)? {
+    /// Whose key it is, and whether its use is to be noted; nil for one that is not good, or not any more.
+    static func find(_ hash: String, in tx: Transaction) throws -> (key: ApiKey, user: User, isNews: Bool)? {
         let now = try tx.now
         guard let row = try tx.row("SELECT * FROM api_key WHERE hash = \(hash)") else { return nil }
         let key = try key(row)
         if let end = key.expiresAt, end <= now { return nil }
-        if key.usedAt.map({ $0 + precision <= now }) ?? true {
-            try tx.execute("UPDATE api_key SET used_at = \(now) WHERE hash = \(hash)")
-        }
-        return try UserStore.find(try row["user_id"], in: tx).map { (key, $0.user) }
+        let isNews = key.usedAt.map { $0 + precision <= now } ?? true
+        return try UserStore.find(try row["user_id"], in: tx).map { (key, $0.user, isNews) }
+    }
+
+    static func noteUse(of id: ApiKeyID, in tx: Transaction) throws {
+        try tx.execute("UPDATE api_key SET used_at = \(tx.now) WHERE id = \(id)")
     }
 
     static func forget(before now: Instant, in tx: Transaction) throws {

@@ -58,7 +58,7 @@ struct House {
             var hosts: [ServiceHost] = []
             var environments: [ServiceName: ServiceEnvironment] = [:]
             let tokens = ServiceTokens(transport: transport)
-            let verifier = tokens.verifier()
+            let verifier = tokens.verifier(takesKeys: roles.hasFrontDoor)
             if hasServices {
                 let broker: any Broker
                 if let rabbitMQ {

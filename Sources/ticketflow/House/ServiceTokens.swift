@@ -9,13 +9,14 @@ struct ServiceTokens {
     let transport: any Transport
 
     /// Verifies tokens with Authentication's published keys.
-    func verifier() -> IdentityVerifier {
+    /// - Parameter takesKeys: whether API keys are exchanged for tokens, as at the front door.
+    func verifier(takesKeys: Bool) -> IdentityVerifier {
         let authentication = PeerClient(service: .authentication, transport: transport, ownToken: { "" })
         let exchange = { @Sendable (key: String) async throws -> String in
             let route = AuthenticationRoutes.keyToken
             return try await authentication.call(route, as: .nobody, body: KeyExchange(key: key), answer: IssuedToken.self).accessToken
         }
-        return IdentityVerifier(exchange: exchange) { [transport] in
+        return IdentityVerifier(exchange: takesKeys ? exchange : nil) { [transport] in
             let route = AuthenticationRoutes.jwks
             let answer = try await transport.send(
                 PeerRequest(method: route.method, target: route.path, headers: [:], body: [], isRepeatable: true), to: .authentication)

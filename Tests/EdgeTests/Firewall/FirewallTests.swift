@@ -127,6 +127,23 @@ import Testing
         }
     }
 
+    @Test func `whoever is refused cannot write what is noted about it`() async throws {
+        for said in ["/etc/passwd [id \"7\"] [msg \"secret\"]", "/etc/passwd [id \"949110\"]"] {
+            let verdict = try await judges.verdict(on: .get("/api/v1/events?city=\(said.percentEncoded)"))
+            guard case .refused(let finding) = verdict else {
+                Issue.record("\(verdict)")
+                continue
+            }
+            #expect(finding.rules.contains(930_120) && finding.rules.allSatisfy { $0 > 900_000 }, "\(finding)")
+            #expect(!finding.reason.isEmpty && !finding.reason.contains("secret"), "\(finding)")
+        }
+    }
+
+    @Test func `a request whose method or body nobody expects is asked about`() {
+        #expect(judges.check.passes(method: .GET, hasBody: false) && judges.check.passes(method: .POST, hasBody: true))
+        #expect(!judges.check.passes(method: .GET, hasBody: true) && !judges.check.passes(method: .TRACE, hasBody: false))
+    }
+
     @Test func `a password may be anything`() async throws {
         for password in ["' OR 1=1 --", "<script>alert(1)</script>", "; cat /etc/passwd", "${jndi:ldap://x}", "correct horse battery"] {
             let request = WebRequest.send(

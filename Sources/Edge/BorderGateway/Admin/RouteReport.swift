@@ -59,7 +59,7 @@ struct RouteReport: Encodable {
 
     init(_ gateway: Gateway) {
         let policy = gateway.policy
-        limits = [policy.perAddress, policy.perUser, policy.perKey].compactMap { $0.map { Limit($0) } }
+        limits = [policy.perAddress, policy.perUser, policy.perKey, policy.perUsersKeys].compactMap { $0.map { Limit($0) } }
         let own = policy.routes.own.map { rule, plan in
             Item(plan, methods: rule.methods ?? [], path: rule.path, hosts: rule.hosts ?? [])
         }

@@ -39,6 +39,17 @@ package struct FastCheck: Sendable {
 
     package init() {}
 
+    // MARK: The method
+
+    /// Of the API's, and without a body where nobody expects one.
+    package func passes(method: HTTPMethod, hasBody: Bool) -> Bool {
+        switch method {
+        case .GET, .HEAD: !hasBody
+        case .POST, .PUT, .PATCH, .DELETE, .OPTIONS: true
+        default: false
+        }
+    }
+
     // MARK: The address
 
     /// - Parameter target: as it stands in the request line.

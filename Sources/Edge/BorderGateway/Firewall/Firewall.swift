@@ -48,14 +48,43 @@ package final class Firewall: Sendable {
         let pool: RuleSetPool
         let known = KnownHeads()
 
+        /// How many requests of each sender wait for their verdicts.
+        private let waiting = Mutex<[IPAddress: Int]>([:])
+
+        /// False where as many of one sender's wait as may: the others shall have their turn.
+        func enter(_ sender: IPAddress) -> Bool {
+            waiting.withLock { waiting in
+                guard waiting[sender, default: 0] < Firewall.mostOfOne else { return false }
+                waiting[sender, default: 0] += 1
+                return true
+            }
+        }
+
+        func leave(_ sender: IPAddress) {
+            waiting.withLock { waiting in waiting[sender] = waiting[sender].flatMap { $0 > 1 ? $0 - 1 : nil } }
+        }
+
         init(_ folder: String) throws(RuleSetError) {
             self.folder = folder
             pool = try RuleSetPool(folder: folder, exceptions: Firewall.exceptions)
         }
     }
 
+    private struct Bench {
+        var court: Court?
+        /// The folder of rules that are being read to take the place of those, or that could not be.
+        var next: (folder: String, failedAt: Instant?)?
+    }
+
+    /// Other rules that could not be read are read again after this.
+    private static let pauseAfterFailure = TimeSpan.seconds(10)
+    /// How many requests of one sender may wait for their verdicts.
+    static let mostOfOne = 32
+
+    private struct TooManyOfOne: Error {}
+
     private let check = FastCheck()
-    private let court = Mutex<Court?>(nil)
+    private let bench = Mutex(Bench())
     private let isOpen = Atomic(false)
     private let logger: Logger
     private let fast = Firewall.counter("fast")
@@ -101,12 +130,37 @@ package final class Firewall: Sendable {
         try await court(settings.rules).pool.load()
     }
 
+    /// Who judges. Other rules than before take their place once they are read; if they cannot be, those of before stay.
     private func court(_ folder: String) throws(RuleSetError) -> Court {
-        try court.withLock { court throws(RuleSetError) in
-            if let court, court.folder == folder { return court }
-            let new = try Court(folder)
-            court = new
-            return new
+        let (court, isNews) = try bench.withLock { bench throws(RuleSetError) in
+            guard let court = bench.court else {
+                let first = try Court(folder)
+                bench.court = first
+                return (first, false)
+            }
+            if court.folder == folder { return (court, false) }
+            if let next = bench.next, next.folder == folder {
+                guard let failedAt = next.failedAt, failedAt + Firewall.pauseAfterFailure < .now else { return (court, false) }
+            }
+            bench.next = (folder, nil)
+            return (court, true)
+        }
+        if isNews { Task { await replace(by: folder) } }
+        return court
+    }
+
+    private func replace(by folder: String) async {
+        do {
+            let court = try Court(folder)
+            try await court.pool.load()
+            bench.withLock { bench in
+                guard bench.next?.folder == folder else { return }
+                bench.court = court
+                bench.next = nil
+            }
+        } catch {
+            logger.error("the firewall's new rules cannot be read; those of before stay", metadata: ["error": "\(error)"])
+            bench.withLock { if $0.next?.folder == folder { $0.next?.failedAt = .now } }
         }
     }
 
@@ -117,7 +171,8 @@ package final class Firewall: Sendable {
     func letsPass(_ admission: Admission, _ body: ByteBuffer?, _ settings: Settings, on loop: any EventLoop) -> Bool {
         guard settings.mode != .off else { return true }
         let oddities = check.oddities(admission.head.headers)
-        if check.passes(target: admission.target.text), body.map({ check.passes(body: $0) }) ?? true,
+        if check.passes(method: admission.head.method, hasBody: body?.readableBytes ?? 0 > 0),
+            check.passes(target: admission.target.text), body.map({ check.passes(body: $0) }) ?? true,
             oddities.isEmpty || isKnown(oddities, settings)
         {
             fast.increment()
@@ -141,8 +196,11 @@ package final class Firewall: Sendable {
         } catch {
             return loop.makeSucceededFuture(withoutVerdict(error))
         }
+        let sender = admission.client.household
+        guard court.enter(sender) else { return loop.makeSucceededFuture(withoutVerdict(TooManyOfOne())) }
         let deadline = NIODeadline.now() + .microseconds(Firewall.time.microseconds)
         return court.pool.judge(WebRequest(admission, body, remainder: body.flatMap { check.remainder(of: $0) }), until: deadline, on: loop)
+            .always { _ in court.leave(sender) }
             .map { [self] verdict in conclude(verdict, of: admission, body, court, settings.mode) }
             .flatMapErrorThrowing { [self] error in withoutVerdict(error) }
     }
@@ -174,15 +232,13 @@ package final class Firewall: Sendable {
     }
 
     private func withoutVerdict(_ error: any Error) -> Refusal {
-        if !(error is RuleSetPool.Busy) { logger.error("the firewall has no rules to judge by", metadata: ["error": "\(error)"]) }
+        if !(error is RuleSetPool.Busy), !(error is TooManyOfOne) {
+            logger.error("the firewall has no rules to judge by", metadata: ["error": "\(error)"])
+        }
         overloads.increment()
         return Firewall.overloaded
     }
 
-    /// A request was not judged in time.
-    func countLate() {
-        overloads.increment()
-    }
 }
 
 extension WebRequest {

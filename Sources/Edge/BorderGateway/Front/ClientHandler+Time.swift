@@ -78,9 +78,8 @@ extension ClientHandler {
             // Whoever is slow here, it is not the instance.
             forwarding?.cancel(isLate: false)
             refuse(.tooSlow)
-        case .judging:
-            gateway.firewall.countLate()
-            refuse(Firewall.overloaded)
+        // Counted when its turn comes.
+        case .judging: refuse(Firewall.overloaded)
         case .deciding, .answering:
             // An instance whose answer the client does not take is not late.
             forwarding?.cancel(isLate: canTakeMore)

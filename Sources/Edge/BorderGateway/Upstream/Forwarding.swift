@@ -183,6 +183,7 @@ final class Forwarding: UpstreamListener {
             connection = nil
             return attemptSoon()
         }
+        if deadline == nil, let current { peer.balancer.answerBegan(current) }
         if status == 101 {
             settle(.answered)
             isOver = true
@@ -239,7 +240,9 @@ final class Forwarding: UpstreamListener {
     func cancel(isLate: Bool) {
         guard !isOver else { return }
         isOver = true
-        settle(isLate ? .silent : .notAsked)
+        // One whose answer has begun was not silent.
+        let hasBegun = status != 0
+        settle(isLate ? (hasBegun ? .failed : .silent) : hasBegun ? .answered : .notAsked)
         connection?.close()
         connection = nil
     }

@@ -10,6 +10,11 @@ package struct AccessClaims: JWTPayload {
     package static let audience = "ticketflow"
     /// Of API keys, so that whoever finds one knows what it is.
     package static let keyPrefix = "tfk_"
+    /// Of a token that a key was exchanged for. It is handed on for a third of it: whoever gets it last has time to do what is asked.
+    package static let keyTokenLifetime = TimeSpan.seconds(90)
+    static let keyTokenReserve = 60.0
+    /// With 256 bits in base64url.
+    static let keyLength = keyPrefix.utf8.count + 43
 
     package var iss: IssuerClaim
     package var aud: AudienceClaim
@@ -110,9 +115,11 @@ package final class IdentityVerifier: Sendable {
         if let known = remembered(authorization) { return known }
         guard let said = IdentityVerifier.token(of: authorization) else { throw Problem.unauthenticated }
         var token = said
+        var reserve = 0.0
         if said.hasPrefix(AccessClaims.keyPrefix) {
-            guard let exchange else { throw Problem.unauthenticated }
+            guard let exchange, said.utf8.count == AccessClaims.keyLength else { throw Problem.unauthenticated }
             token = try await exchange(said)
+            reserve = AccessClaims.keyTokenReserve
         }
         let claims = try await verify(token)
         guard let identity = claims.identity(token: token) else { throw Problem.unauthenticated }
@@ -122,7 +129,7 @@ package final class IdentityVerifier: Sendable {
                 verified = verified.filter { $0.value.expires > now }
                 if verified.count >= IdentityVerifier.largestCache { verified.removeAll() }
             }
-            verified[said] = Verified(identity: identity, expires: claims.exp.value)
+            verified[said] = Verified(identity: identity, expires: claims.exp.value - reserve)
         }
         return identity
     }
