@@ -85,7 +85,7 @@ extension WholeSystem {
                 let told = try await flood.reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
                 print("measured: plain requests took \(times.sorted()[times.count / 2]) among 400 clients who were told \(told)")
                 #expect(Set(told.keys).isSubset(of: [200, 503]) && told[200] ?? 0 > 0 && told[503] ?? 0 > 0, "\(told)")
-                #expect(times.sorted()[times.count / 2] < .milliseconds(500))
+                #expect(times.sorted()[times.count / 2] < .seconds(1))
             }
         }
 

@@ -12,17 +12,18 @@ struct ServiceTokens {
     /// - Parameter takesKeys: whether API keys are exchanged for tokens, as at the front door.
     func verifier(takesKeys: Bool) -> IdentityVerifier {
         let authentication = PeerClient(service: .authentication, transport: transport, ownToken: { "" })
-        let exchange = { @Sendable (key: String) async throws -> String in
+        let exchange: @Sendable (String) async throws -> String = { key in
             let route = AuthenticationRoutes.keyToken
             return try await authentication.call(route, as: .nobody, body: KeyExchange(key: key), answer: IssuedToken.self).accessToken
         }
-        return IdentityVerifier(exchange: takesKeys ? exchange : nil) { [transport] in
+        let fetchKeys: @Sendable () async throws -> String = { [transport] in
             let route = AuthenticationRoutes.jwks
             let answer = try await transport.send(
                 PeerRequest(method: route.method, target: route.path, headers: [:], body: [], isRepeatable: true), to: .authentication)
             guard answer.status == 200 else { throw Problem.unavailable("The signing keys cannot be read at the moment.") }
             return String(decoding: answer.body, as: UTF8.self)
         }
+        return IdentityVerifier(exchange: takesKeys ? exchange : nil, fetchKeys: fetchKeys)
     }
 
     /// The token of a service, for its secret.

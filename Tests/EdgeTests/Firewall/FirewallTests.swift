@@ -2,6 +2,7 @@ import BorderGateway
 import Firewall
 import Foundation
 import NIOCore
+import NIOHTTP1
 import Testing
 
 @Suite struct FirewallTests {
