@@ -24,14 +24,17 @@ package final class RuleSetPool: Sendable {
         var notBefore = NIODeadline.uptimeNanoseconds(0)
     }
 
-    /// Files that cannot be read now may be read later, but not for each request.
-    private static let pauseAfterFailure = TimeAmount.seconds(1)
+    private let pauseAfterFailure: TimeAmount
 
     /// Reads nothing yet but whether the files are there.
     /// - Parameters:
     ///   - folder: where the package `modsecurity-crs` puts the rules, such as `/usr/share/modsecurity-crs`.
     ///   - mostWaiting: further requests are refused with `Busy`.
-    package init(folder: String, exceptions: RuleExceptions, threads: Int = 2, mostWaiting: Int = 256) throws(RuleSetError) {
+    ///   - pauseAfterFailure: files that could not be read are read again after it, and not for each request.
+    package init(
+        folder: String, exceptions: RuleExceptions, threads: Int = 2, mostWaiting: Int = 256, pauseAfterFailure: TimeAmount = .seconds(1)
+    ) throws(RuleSetError) {
+        self.pauseAfterFailure = pauseAfterFailure
         text = try RuleText(folder: folder, exceptions: exceptions)
         self.mostWaiting = mostWaiting
         self.threads = NIOThreadPool(numberOfThreads: threads)
@@ -80,7 +83,7 @@ package final class RuleSetPool: Sendable {
                 return rules
             } catch {
                 reading.failure = error
-                reading.notBefore = .now() + RuleSetPool.pauseAfterFailure
+                reading.notBefore = .now() + pauseAfterFailure
                 throw error
             }
         }
