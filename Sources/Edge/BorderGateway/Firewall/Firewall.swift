@@ -79,7 +79,7 @@ package final class Firewall: Sendable {
     /// Other rules that could not be read are read again after this.
     private static let pauseAfterFailure = TimeSpan.seconds(10)
     /// How many requests of one sender may wait for their verdicts.
-    static let mostOfOne = 32
+    static let mostOfOne = 128
 
     private struct TooManyOfOne: Error {}
 
