@@ -112,6 +112,38 @@ extension WholeSystem {
             }
         }
 
+        @Test func `other rules that cannot be read do not take the place of those that judge, and ones that can do`() async throws {
+            let folder = try TemporaryFolder()
+            defer { folder.remove() }
+            let file = "\(folder.path)/settings.yml"
+            func copy(_ name: String, adding line: String) throws -> String {
+                let path = "\(folder.path)/\(name)"
+                try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+                try FileManager.default.copyItem(atPath: "/usr/share/modsecurity-crs/rules", toPath: "\(path)/rules")
+                try line.write(
+                    toFile: "\(path)/rules/REQUEST-911-METHOD-ENFORCEMENT.conf", atomically: true, encoding: .utf8)
+                return path
+            }
+            func use(_ rules: String) throws {
+                try "borderGateway: {firewall: {rules: '\(rules)'}}\n".write(toFile: file, atomically: true, encoding: .utf8)
+            }
+            try use("/usr/share/modsecurity-crs")
+            try await withProgram(["TICKETFLOW_CONFIG": file], shape: .together) { program in
+                func status(_ target: String) async throws -> Int { try await program.send(.get, target).status }
+                let ours = "/api/v1/events?query=ours%27s"
+                #expect(try await status(ours) == 200)
+                try use(try copy("broken", adding: "SecNonsense On\n"))
+                try await eventually("it is said that they cannot be read") {
+                    let told = [try await status(FirewallTests.script), try await status(ours)]
+                    #expect(told == [403, 200])
+                    return program.log.contains("the firewall's new rules cannot be read")
+                }
+                try use(try copy("ours", adding: "SecRule ARGS \"@contains ours's\" \"id:10900,phase:2,deny,status:403,log,msg:'Ours'\"\n"))
+                try await eventually("the new ones judge") { try await status(ours) == 403 }
+                #expect(try await status(FirewallTests.script) == 403)
+            }
+        }
+
         @Test func `without the rules nothing starts, and it is said how to go on`() async throws {
             let folder = try TemporaryFolder()
             defer { folder.remove() }

@@ -149,13 +149,11 @@ package struct SettingsServer: EdgeServer {
         var reply = Reply.bytes(answer.body, type: type)
         if request.headers[.ifNoneMatch] == answer.etag { reply = Reply(status: .notModified) }
         reply.headers[.eTag] = answer.etag
-        reply.headers[.cacheControl] = "no-store"
-        return reply
+        return reply.uncached
     }
 
     private func stream(_ application: String, _ answer: SettingsLibrary.Answer) -> Reply {
-        var reply = Reply.bytes([], type: "text/event-stream")
-        reply.headers[.cacheControl] = "no-store"
+        var reply = Reply.bytes([], type: "text/event-stream").uncached
         reply.rest = streams.listen(to: application, version: answer.etag)
         return reply
     }
@@ -173,9 +171,8 @@ package struct SettingsServer: EdgeServer {
             reply = .bytes(Array(filled.utf8), type: "text/plain;charset=UTF-8")
         }
         if let modified { reply.headers[.lastModified] = HTTPDate.text(ofSecond: Int(modified.seconds)) }
-        reply.headers[.cacheControl] = "no-store"
         reply.headers[.contentTypeOptions] = "nosniff"
-        return reply
+        return reply.uncached
     }
 
     // MARK: Encryption

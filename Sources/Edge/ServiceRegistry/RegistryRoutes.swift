@@ -75,8 +75,7 @@ struct RegistryRoutes: Sendable {
     private func changes(_ request: RegistryRequest) async -> Reply {
         let stream = ChangeStream(registry, answers: answers)
         let (first, rest) = await stream.begin(after: request.incoming.headers[.lastEventID])
-        var reply = Reply.bytes(first, type: ChangeStream.contentType)
-        reply.headers[.cacheControl] = "no-store"
+        var reply = Reply.bytes(first, type: ChangeStream.contentType).uncached
         if request.incoming.method != .head { reply.rest = rest }
         return reply
     }

@@ -60,8 +60,7 @@ package struct OperatorPage: Sendable {
     }
 
     package var reply: Reply {
-        var reply = Reply.bytes(Array("\(html)</body></html>\n".utf8), type: "text/html; charset=utf-8")
-        reply.headers[.cacheControl] = "no-store"
+        var reply = Reply.bytes(Array("\(html)</body></html>\n".utf8), type: "text/html; charset=utf-8").uncached
         let script = hasScript ? "script-src 'self'; connect-src 'self'; " : ""
         reply.headers[.contentSecurityPolicy] =
             "default-src 'none'; \(script)style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -44,15 +44,9 @@ package struct AdminDesk: Sendable {
         switch resource {
         case .page: return AdminPage.page(of: RouteReport(gateway), try await UpstreamReport(gateway))
         case .script: return .bytes(Array(AdminPage.refreshing.utf8), type: "text/javascript; charset=utf-8")
-        case .routes: return try AdminDesk.fresh(.ok(RouteReport(gateway)))
-        case .upstreams: return try AdminDesk.fresh(.ok(await UpstreamReport(gateway)))
+        case .routes: return try .ok(RouteReport(gateway)).uncached
+        case .upstreams: return try .ok(await UpstreamReport(gateway)).uncached
         case .operations(let route): return try await gateway.operations.answer(route) ?? .problem(.noSuchRoute, requestID: "")
         }
-    }
-
-    private static func fresh(_ reply: Reply) -> Reply {
-        var reply = reply
-        reply.headers[.cacheControl] = "no-store"
-        return reply
     }
 }

@@ -43,7 +43,7 @@ package final class Firewall: Sendable {
         closes: false)
 
     /// What there is to judge by, and what it has let pass before.
-    private final class Court: Sendable {
+    private final class RulesInForce: Sendable {
         let folder: String
         let pool: RuleSetPool
         let known = KnownHeads()
@@ -70,8 +70,8 @@ package final class Firewall: Sendable {
         }
     }
 
-    private struct Bench {
-        var court: Court?
+    private struct State {
+        var rules: RulesInForce?
         /// The folder of rules that are being read to take the place of those, or that could not be.
         var next: (folder: String, failedAt: Instant?)?
     }
@@ -84,7 +84,7 @@ package final class Firewall: Sendable {
     private struct TooManyOfOne: Error {}
 
     private let check = FastCheck()
-    private let bench = Mutex(Bench())
+    private let state = Mutex(State())
     private let isOpen = Atomic(false)
     private let logger: Logger
     private let fast = Firewall.counter("fast")
@@ -127,40 +127,41 @@ package final class Firewall: Sendable {
     /// Reads the rules, before the first request needs them.
     func load(_ settings: Settings) async throws {
         guard settings.mode != .off else { return }
-        try await court(settings.rules).pool.load()
+        try await rulesInForce(settings.rules).pool.load()
     }
 
     /// Who judges. Other rules than before take their place once they are read; if they cannot be, those of before stay.
-    private func court(_ folder: String) throws(RuleSetError) -> Court {
-        let (court, isNews) = try bench.withLock { bench throws(RuleSetError) in
-            guard let court = bench.court else {
-                let first = try Court(folder)
-                bench.court = first
+    private func rulesInForce(_ folder: String) throws(RuleSetError) -> RulesInForce {
+        let (rules, isNew) = try state.withLock { state throws(RuleSetError) in
+            guard let rules = state.rules else {
+                let first = try RulesInForce(folder)
+                state.rules = first
                 return (first, false)
             }
-            if court.folder == folder { return (court, false) }
-            if let next = bench.next, next.folder == folder {
-                guard let failedAt = next.failedAt, failedAt + Firewall.pauseAfterFailure < .now else { return (court, false) }
+            if rules.folder == folder { return (rules, false) }
+            if let next = state.next, next.folder == folder {
+                guard let failedAt = next.failedAt, failedAt + Firewall.pauseAfterFailure < .now else { return (rules, false) }
             }
-            bench.next = (folder, nil)
-            return (court, true)
+            state.next = (folder, nil)
+            return (rules, true)
         }
-        if isNews { Task { await replace(by: folder) } }
-        return court
+        // Of no request: whoever asks now is judged by those of before.
+        if isNew { Task { await replace(by: folder) } }
+        return rules
     }
 
     private func replace(by folder: String) async {
         do {
-            let court = try Court(folder)
-            try await court.pool.load()
-            bench.withLock { bench in
-                guard bench.next?.folder == folder else { return }
-                bench.court = court
-                bench.next = nil
+            let rules = try RulesInForce(folder)
+            try await rules.pool.load()
+            state.withLock { state in
+                guard state.next?.folder == folder else { return }
+                state.rules = rules
+                state.next = nil
             }
         } catch {
             logger.error("the firewall's new rules cannot be read; those of before stay", metadata: ["error": "\(error)"])
-            bench.withLock { if $0.next?.folder == folder { $0.next?.failedAt = .now } }
+            state.withLock { if $0.next?.folder == folder { $0.next?.failedAt = .now } }
         }
     }
 
@@ -184,35 +185,36 @@ package final class Firewall: Sendable {
     }
 
     private func isKnown(_ oddities: FastCheck.Oddities, _ settings: Settings) -> Bool {
-        (try? court(settings.rules))?.known.contains(oddities) ?? false
+        (try? rulesInForce(settings.rules))?.known.contains(oddities) ?? false
     }
 
     /// Asks the rule set. Counts and logs what it says.
     /// - Returns: why the request goes no further; nil where it does.
     func judge(_ admission: Admission, _ body: ByteBuffer?, _ settings: Settings, on loop: any EventLoop) -> EventLoopFuture<Refusal?> {
-        let court: Court
+        let rules: RulesInForce
         do {
-            court = try self.court(settings.rules)
+            rules = try self.rulesInForce(settings.rules)
         } catch {
             return loop.makeSucceededFuture(withoutVerdict(error))
         }
         let sender = admission.client.household
-        guard court.enter(sender) else { return loop.makeSucceededFuture(withoutVerdict(TooManyOfOne())) }
+        guard rules.enter(sender) else { return loop.makeSucceededFuture(withoutVerdict(TooManyOfOne())) }
         let deadline = NIODeadline.now() + .microseconds(Firewall.time.microseconds)
-        return court.pool.judge(WebRequest(admission, body, remainder: body.flatMap { check.remainder(of: $0) }), until: deadline, on: loop)
-            .always { _ in court.leave(sender) }
-            .map { [self] verdict in conclude(verdict, of: admission, body, court, settings.mode) }
+        return rules.pool.judge(WebRequest(admission, body, remainder: body.flatMap { check.remainder(of: $0) }), until: deadline, on: loop)
+            .always { _ in rules.leave(sender) }
+            .map { [self] verdict in conclude(verdict, of: admission, body, rules, settings.mode) }
             .flatMapErrorThrowing { [self] error in withoutVerdict(error) }
     }
 
-    private func conclude(_ verdict: Verdict, of admission: Admission, _ body: ByteBuffer?, _ court: Court, _ mode: Mode) -> Refusal? {
+    private func conclude(_ verdict: Verdict, of admission: Admission, _ body: ByteBuffer?, _ rules: RulesInForce, _ mode: Mode) -> Refusal?
+    {
         let finding: Verdict.Finding
         switch verdict {
         case .allowed:
             allowed.increment()
             // Without its head it would have passed at once.
             if check.passes(target: admission.target.text), body.map({ check.passes(body: $0) }) ?? true {
-                court.known.insert(check.oddities(admission.head.headers))
+                rules.known.insert(check.oddities(admission.head.headers))
             }
             return nil
         case .refused(let found): finding = found

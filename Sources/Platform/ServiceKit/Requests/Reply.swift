@@ -34,6 +34,13 @@ package struct Reply: Sendable {
         Reply(status: .ok, headers: [.contentType: type], body: body)
     }
 
+    /// The same, to be kept by no cache: it is a secret, or soon not true any more.
+    package var uncached: Reply {
+        var reply = self
+        reply.headers[.cacheControl] = "no-store"
+        return reply
+    }
+
     package static func problem(_ problem: Problem, requestID: String) -> Reply {
         struct Document: Encodable {
             let problem: Problem

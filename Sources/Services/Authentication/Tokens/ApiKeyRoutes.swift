@@ -41,7 +41,7 @@ struct ApiKeyRoutes: Sendable {
         logger.info("an API key was made", metadata: ["user": "\(user)", "key": "\(key.id)"])
         return try .created(
             MadeApiKey(key: token.text, apiKey: key), at: AuthenticationRoutes.revokeApiKey.path(["\(key.id)"])
-        ).keptByNobody
+        ).uncached
     }
 
     @Sendable func revoke(_ call: Call) async throws -> Reply {
@@ -56,10 +56,10 @@ struct ApiKeyRoutes: Sendable {
     @Sendable func exchange(_ call: Call) async throws -> Reply {
         let hash = OpaqueToken.hash(of: try call.body(KeyExchange.self).key)
         // Whoever tries keys that are none causes nothing to be written.
-        guard let (key, user, isNews) = try await database.read({ tx in try ApiKeyStore.find(hash, in: tx) }) else {
+        guard let (key, user, isUseDue) = try await database.read({ tx in try ApiKeyStore.find(hash, in: tx) }) else {
             throw Problem(401, "api-key-invalid", "This API key is not good, or not any more", detail: "Make another one and use that.")
         }
-        if isNews { try await database.write { tx in try ApiKeyStore.noteUse(of: key.id, in: tx) } }
+        if isUseDue { try await database.write { tx in try ApiKeyStore.noteUse(of: key.id, in: tx) } }
         return try .secret(try await accessTokens.issue(to: user, by: key))
     }
 }

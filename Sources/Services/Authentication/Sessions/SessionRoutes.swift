@@ -42,11 +42,5 @@ extension Call {
 
 extension Reply {
     /// An answer with tokens in it, which no cache may keep (RFC 6749, section 5.1).
-    static func secret(_ value: some Encodable) throws -> Reply { try ok(value).keptByNobody }
-
-    var keptByNobody: Reply {
-        var reply = self
-        reply.headers[.cacheControl] = "no-store"
-        return reply
-    }
+    static func secret(_ value: some Encodable) throws -> Reply { try ok(value).uncached }
 }

@@ -36,13 +36,13 @@ enum ApiKeyStore {
     }
 
     /// Whose key it is, and whether its use is to be noted; nil for one that is not good, or not any more.
-    static func find(_ hash: String, in tx: Transaction) throws -> (key: ApiKey, user: User, isNews: Bool)? {
+    static func find(_ hash: String, in tx: Transaction) throws -> (key: ApiKey, user: User, isUseDue: Bool)? {
         let now = try tx.now
         guard let row = try tx.row("SELECT * FROM api_key WHERE hash = \(hash)") else { return nil }
         let key = try key(row)
         if let end = key.expiresAt, end <= now { return nil }
-        let isNews = key.usedAt.map { $0 + precision <= now } ?? true
-        return try UserStore.find(try row["user_id"], in: tx).map { (key, $0.user, isNews) }
+        let isUseDue = key.usedAt.map { $0 + precision <= now } ?? true
+        return try UserStore.find(try row["user_id"], in: tx).map { (key, $0.user, isUseDue) }
     }
 
     static func noteUse(of id: ApiKeyID, in tx: Transaction) throws {
