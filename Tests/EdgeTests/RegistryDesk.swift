@@ -6,6 +6,7 @@ import ServiceKit
 import ServiceLifecycle
 import ServiceRegistry
 import Synchronization
+import TestServers
 import Testing
 import Values
 
@@ -86,6 +87,8 @@ func withListeningRegistry(
     _ body: (RegistryDesk, Int) async throws -> Void
 ) async throws {
     let desk = try RegistryDesk(settings)
+    // A process that another test has just started holds what was open here until it has closed it, also a port of an earlier life.
+    try await eventually("port \(port) is free") { Ports.isFree(port, reuse: true) }
     let (ready, isReady) = AsyncStream.makeStream(of: Int.self)
     let listener = HTTPListener(
         host: "127.0.0.1", port: port, largestBody: RegistryServer.largestBody, takes: .anything, logger: .silent,

@@ -6,6 +6,8 @@ import TestServers
 import Testing
 import Values
 
+@testable import ServiceRegistry
+
 @Suite(.serialized) struct RegistryPeersTests {
     private func peers(_ ports: Int...) -> [AbsoluteConfigKey: ConfigValue] {
         ["peers": ConfigValue(.stringArray(ports.map { "http://127.0.0.1:\($0)/eureka" }), isSecret: false)]
@@ -60,6 +62,26 @@ import Values
                 #expect(try await b.instance("SHOP", "late") == nil)
                 _ = await a.call(.put, "/eureka/apps/SHOP/late")
                 try await eventually("it is registered again") { try await b.instance("SHOP", "late") != nil }
+            }
+        }
+    }
+
+    @Test func `what a peer says of an instance before it hears of its end does not bring it back, what it says of its next life does`()
+        async throws
+    {
+        // Of a peer that does not answer, so that it does not hear of the end.
+        try await withListeningRegistry(peers(try Ports.lasting(1)[0])) { desk, _ in
+            var instance = RegisteredInstance.example()
+            await desk.register(instance, .fromPeer)
+            _ = await desk.call(.delete, "/eureka/apps/SHOP/a")
+            for isLater in [false, true] {
+                if isLater { instance.lastDirtyAt += 1 }
+                let said = String(decoding: instance.document(.json), as: UTF8.self).dropFirst(#"{"instance":"#.utf8.count).dropLast()
+                let item = #"{"appName":"SHOP","id":"a","action":"Register","instanceInfo":\#(said)}"#
+                let reply = await desk.call(.post, "/eureka/peerreplication/batch/", .fromPeer, body: #"{"replicationList":[\#(item)]}"#)
+                #expect(try JSON.value(ReplicationAnswer.self, from: reply.body).items.map(\.statusCode) == [200])
+                let isThere = try await desk.instance() != nil
+                #expect(isThere == isLater)
             }
         }
     }

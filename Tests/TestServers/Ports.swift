@@ -34,9 +34,13 @@ package enum Ports {
     /// Ports that were given to a test of this process.
     private static let given = Mutex(Set<Int>())
 
-    private static func isFree(_ port: Int) -> Bool {
+    /// Whether nobody listens there.
+    /// - Parameter reuse: whether connections that have just ended there do not matter, as to a server.
+    package static func isFree(_ port: Int, reuse: Bool = false) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
+        var option: Int32 = reuse ? 1 : 0
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &option, socklen_t(MemoryLayout<Int32>.size))
         var address = loopback(port: port)
         return withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
