@@ -98,4 +98,29 @@ import Values
         let inside = IdentityVerifier { tokens.jwks }
         await #expect { try await inside.identity("Bearer \(good)") } throws: { ($0 as? Problem)?.status == 401 }
     }
+
+    @Test func `requests that come by one key at the same time share an exchange, and its failure is not kept`() async throws {
+        let tokens = try await TestTokens()
+        let exchanges = Mutex(0)
+        let verifier = IdentityVerifier(
+            exchange: { _ in
+                let count = exchanges.withLock { count in
+                    count += 1
+                    return count
+                }
+                try await Task.sleep(for: .seconds(3))
+                if count == 1 { throw Problem.unavailable("Nobody answers.") }
+                return try await tokens.sign(IdentityVerifierTests.claims(expires: .now + 90, key: ApiKeyID()))
+            }
+        ) { tokens.jwks }
+        let said = "Bearer tfk_" + String(repeating: "a", count: 43)
+        for isWell in [false, true] {
+            let answered = await withTaskGroup { group in
+                for _ in 0..<20 { group.addTask { (try? await verifier.identity(said).user) != nil } }
+                return await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
+            }
+            #expect(answered == (isWell ? 20 : 0))
+        }
+        #expect(exchanges.withLock { $0 } == 2)
+    }
 }

@@ -32,7 +32,7 @@ extension WholeSystem {
                 }
                 #expect(try await circuit() == "closed")
                 let again = try await atOnce(20) { _ in try await program.send(.get, "/whole/status?code=200").status }
-                #expect(again.allSatisfy { $0 == 200 })
+                #expect(again.allSatisfy { $0 == 200 }, "\(again)")
             }
         }
 

@@ -101,10 +101,10 @@ package final class Gateway: Sendable {
                 closes: false, headers: [.allow: methods])
         case .notFound: throw Refusal(.noSuchRoute, closes: false)
         }
-        var admission = Admission(
-            head: head, target: target, plan: plan, client: client, requestID: requestID, scheme: scheme)
-        for rule in plan.limits { admission.told = try take(rule, of: client.household, on: plan.name, at: now) }
-        return admission
+        var told: [(String, String)] = []
+        for rule in plan.limits { told = try take(rule, of: client.household, on: plan.name, at: now) }
+        return Admission(
+            head: head, target: target, plan: plan, client: client, requestID: requestID, scheme: scheme, told: told)
     }
 
     /// What a limit counts by.

@@ -244,7 +244,9 @@ struct RegistryRoutes: Sendable {
         case .register:
             guard let instance = item.instanceInfo, instance.complaint(asOf: app) == nil, instance.id == id else { return (400, nil) }
             // The two have crossed: its end is the later word, and is on its way.
-            if registry.with({ table, _ in table[key] == nil }), peers.areToHearEnd(of: key, dirtyAt: instance.lastDirtyAt) { return (200, nil) }
+            if registry.with({ table, _ in table[key] == nil }), peers.areToHearEnd(of: key, dirtyAt: instance.lastDirtyAt) {
+                return (200, nil)
+            }
             do {
                 try register(instance, isFromPeer: true)
                 return (200, nil)

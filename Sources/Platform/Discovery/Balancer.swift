@@ -113,17 +113,19 @@ package final class Balancer: Sendable {
             let places = state.places
             let indices = places.indices.filter { places[$0].isListed }
             let chosen =
-                Balancer.lighter(indices.filter { !places[$0].isEjected(at: now) && !tried.contains(places[$0].instance) }, in: places)
-                // Where all leave or are ill, whichever was left alone first may be back.
-                ?? indices.filter { !tried.contains(places[$0].instance) && places[$0].leftAt != nil }.min {
-                    (places[$0].ejectedUntil ?? now) < (places[$1].ejectedUntil ?? now)
-                }
-                ?? Balancer.lighter(indices.filter { !tried.contains(places[$0].instance) }, in: places)
-                ?? Balancer.lighter(indices, in: places)
+                indices.count == 1
+                ? indices.first
+                : Balancer.lighter(indices.filter { !places[$0].isEjected(at: now) && !tried.contains(places[$0].instance) }, in: places)
+                    // Where all leave or are ill, whichever was left alone first may be back.
+                    ?? indices.filter { !tried.contains(places[$0].instance) && places[$0].leftAt != nil }.min {
+                        (places[$0].ejectedUntil ?? now) < (places[$1].ejectedUntil ?? now)
+                    }
+                    ?? Balancer.lighter(indices.filter { !tried.contains(places[$0].instance) }, in: places)
+                    ?? Balancer.lighter(indices, in: places)
             guard let chosen else { return nil }
             state.places[chosen].inHand += 1
-            state.circuit.asks(places[chosen].instance)
-            return places[chosen].instance
+            state.circuit.asks(state.places[chosen].instance)
+            return state.places[chosen].instance
         }
     }
 
@@ -251,8 +253,12 @@ package final class Balancer: Sendable {
     }
 
     private static func lighter(_ candidates: [Int], in places: [Place]) -> Int? {
-        guard let one = candidates.randomElement() else { return nil }
-        guard let other = candidates.filter({ $0 != one }).randomElement() else { return one }
-        return places[other].inHand < places[one].inHand ? other : one
+        guard candidates.count > 1 else { return candidates.first }
+        var random = QuickRandom()
+        let one = Int.random(in: candidates.indices, using: &random)
+        // Any but the one.
+        let next = Int.random(in: candidates.indices.dropLast(), using: &random)
+        let other = next < one ? next : next + 1
+        return places[candidates[other]].inHand < places[candidates[one]].inHand ? candidates[other] : candidates[one]
     }
 }

@@ -10,7 +10,7 @@ package struct RouteTable<Value: Sendable>: Sendable {
     }
 
     private struct Node: Sendable {
-        var literals: [Substring: Int] = [:]
+        var literals: [(text: [UInt8], next: Int)] = []
         var parameter: Int?
         var values: [(method: HTTPRequest.Method, names: [String], value: Value)] = []
     }
@@ -30,7 +30,7 @@ package struct RouteTable<Value: Sendable>: Sendable {
                 names.append(String(segment.dropFirst().dropLast()))
                 next = nodes[index].parameter
             } else {
-                next = nodes[index].literals[segment]
+                next = nodes[index].literals.first { $0.text.elementsEqual(segment.utf8) }?.next
             }
             if let next {
                 index = next
@@ -39,7 +39,7 @@ package struct RouteTable<Value: Sendable>: Sendable {
                 if segment.hasPrefix("{") {
                     nodes[index].parameter = nodes.count - 1
                 } else {
-                    nodes[index].literals[Substring(String(segment))] = nodes.count - 1
+                    nodes[index].literals.append((Array(segment.utf8), nodes.count - 1))
                 }
                 index = nodes.count - 1
             }
@@ -49,27 +49,42 @@ package struct RouteTable<Value: Sendable>: Sendable {
         nodes[index].values.append((route.method, names, value))
     }
 
-    /// - Parameter path: still percent-encoded, without the query. `HEAD` finds what serves `GET`.
-    package func match(_ method: HTTPRequest.Method, _ path: Substring) -> Match {
-        guard path.first == "/" else { return .notFound }
-        var parameters: [String] = []
-        guard let node = find(path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)[...], 0, &parameters)
-        else { return .notFound }
-        let method = method == .head ? .get : method
-        guard let entry = nodes[node].values.first(where: { $0.method == method }) else {
-            return .methodNotAllowed(allowed: nodes[node].values.map(\.method))
+    /// `HEAD` finds what serves `GET`.
+    /// - Parameters:
+    ///   - path: still percent-encoded, without the query.
+    ///   - wantsParameters: none are given where they are not wanted.
+    package func match(_ method: HTTPRequest.Method, _ path: Substring, wantsParameters: Bool = true) -> Match {
+        var path = path
+        return path.withUTF8 { path in
+            guard path.first == UInt8(ascii: "/") else { return .notFound }
+            var segments: [Range<Int>] = []
+            guard let node = find(path, 1, 0, &segments) else { return .notFound }
+            let method = method == .head ? .get : method
+            guard let entry = nodes[node].values.first(where: { $0.method == method }) else {
+                return .methodNotAllowed(allowed: nodes[node].values.map(\.method))
+            }
+            guard wantsParameters else { return .found(entry.value, parameters: [:]) }
+            var parameters: [String: String] = [:]
+            for (name, segment) in zip(entry.names, segments) {
+                guard let value = Substring(decoding: path[segment], as: UTF8.self).percentDecoded() else { return .notFound }
+                parameters[name] = value
+            }
+            return .found(entry.value, parameters: parameters)
         }
-        return .found(entry.value, parameters: Dictionary(zip(entry.names, parameters)) { $1 })
     }
 
-    private func find(_ segments: ArraySlice<Substring>, _ index: Int, _ parameters: inout [String]) -> Int? {
-        guard let segment = segments.first else { return nodes[index].values.isEmpty ? nil : index }
-        if let next = nodes[index].literals[segment], let found = find(segments.dropFirst(), next, &parameters) {
-            return found
+    /// - Parameters:
+    ///   - start: of what is left of the path, behind its slash; beyond its end where nothing is left.
+    ///   - parameters: the segments that stand for one.
+    private func find(_ path: UnsafeBufferPointer<UInt8>, _ start: Int, _ index: Int, _ parameters: inout [Range<Int>]) -> Int? {
+        guard start <= path.count else { return nodes[index].values.isEmpty ? nil : index }
+        let segment = start..<(path[start...].firstIndex(of: UInt8(ascii: "/")) ?? path.count)
+        for literal in nodes[index].literals where literal.text.count == segment.count && path[segment].elementsEqual(literal.text) {
+            if let found = find(path, segment.upperBound + 1, literal.next, &parameters) { return found }
         }
-        guard let next = nodes[index].parameter, !segment.isEmpty, let value = segment.percentDecoded() else { return nil }
-        parameters.append(value)
-        if let found = find(segments.dropFirst(), next, &parameters) { return found }
+        guard let next = nodes[index].parameter, !segment.isEmpty else { return nil }
+        parameters.append(segment)
+        if let found = find(path, segment.upperBound + 1, next, &parameters) { return found }
         parameters.removeLast()
         return nil
     }

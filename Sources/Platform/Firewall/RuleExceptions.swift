@@ -41,33 +41,38 @@ package struct RuleExceptions: Hashable, Sendable {
     ]
     private static let families = familiesOutsideBrowsers + ["attack-xss", "attack-injection-nodejs", "attack-injection-java"]
 
-    var text: String {
-        var result = [
-            // Of memory that outlives a request, which is not safe to use from several threads.
-            "SecRuleRemoveById 901321 949100",
-            // A numeric Host is how machines ask each other.
-            "SecRuleRemoveById 920350",
-            // Of pages in an encoding that is not UTF-8, in which it finds it where letters are not English.
-            "SecRuleRemoveById 941310",
-            // Of NUL, which it also finds where somebody looks for the text %00. Whoever reads requests must refuse it, and name the value.
-            "SecRuleRemoveById 920270",
-            // `"name": "Get ready",` at the end of a line; the value itself is looked at as well.
-            "SecRuleUpdateTargetById 921110 \"!REQUEST_BODY\"",
-        ]
-        for rule in RuleExceptions.rulesOfWords {
-            result += lines.map { RuleExceptions.update("ById \(rule)", $0) }
-            result += lineParameters.map { "SecRuleUpdateTargetById \(rule) \"!ARGS:\($0)\"" }
-        }
-        for rule in RuleExceptions.rulesOfAddresses { result += addresses.map { RuleExceptions.update("ById \(rule)", $0) } }
-        result += texts.map { RuleExceptions.update("ById \(RuleText.Own.longValue)", $0) }
-        for family in RuleExceptions.familiesOutsideBrowsers { result += texts.map { RuleExceptions.update("ByTag \(family)", $0) } }
-        for family in RuleExceptions.families { result += secrets.map { RuleExceptions.update("ByTag \(family)", $0) } }
-        for family in RuleExceptions.families { result += secretParameters.map { "SecRuleUpdateTargetByTag \(family) \"!ARGS:\($0)\"" } }
-        return result.joined(separator: "\n") + "\n"
-    }
+    /// Rules that are not applied to anything.
+    static let text = """
+        # Of memory that outlives a request, which is not safe to use from several threads.
+        SecRuleRemoveById 901321 949100
+        # A numeric Host is how machines ask each other.
+        SecRuleRemoveById 920350
+        # Of pages in an encoding that is not UTF-8, in which it finds it where letters are not English.
+        SecRuleRemoveById 941310
+        # Of NUL, which it also finds where somebody looks for the text %00. Whoever reads requests must refuse it, and name the value.
+        SecRuleRemoveById 920270
+        # `"name": "Get ready",` at the end of a line; the value itself is looked at as well.
+        SecRuleUpdateTargetById 921110 "!REQUEST_BODY"
 
-    /// At any depth.
-    private static func update(_ what: String, _ field: String) -> String {
-        "SecRuleUpdateTarget\(what) \"!ARGS:/^json\\.(.*\\.)?\(field)$/\""
+        """
+
+    /// What a rule that looks at `ARGS` looks away from, as it stands in the list of its variables.
+    /// - Parameter tags: the families that the rule belongs to, among others.
+    func variables(ofRule rule: Int, tags: Set<String>) -> [String] {
+        var fields: [String] = []
+        var parameters: [String] = []
+        if RuleExceptions.rulesOfWords.contains(rule) {
+            fields += lines
+            parameters += lineParameters
+        }
+        if RuleExceptions.rulesOfAddresses.contains(rule) { fields += addresses }
+        if rule == RuleText.Own.longValue || !tags.isDisjoint(with: RuleExceptions.familiesOutsideBrowsers) { fields += texts }
+        if !tags.isDisjoint(with: RuleExceptions.families) {
+            fields += secrets
+            parameters += secretParameters
+        }
+        // At any depth. Quoted, for a bar separates variables.
+        let all = fields.isEmpty ? [] : ["!ARGS:'/^json\\.(.*\\.)?(?:\(fields.joined(separator: "|")))$/'"]
+        return all + parameters.map { "!ARGS:\($0)" }
     }
 }

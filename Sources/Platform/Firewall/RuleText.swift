@@ -39,34 +39,22 @@ struct RuleText {
 
     /// All of it, each with the name that complaints have, in the order in which it is to be read.
     func parts() throws(RuleSetError) -> [(name: String, text: String)] {
-        var parts = [("the settings before", before)]
+        var parts = [("the settings before", exempting(before))]
         for file in RuleText.files {
             let path = "\(folder)/\(file).conf"
             guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { throw .missing(folder: folder) }
-            parts.append((path, adapted(text)))
+            parts.append((path, exempting(adapted(text))))
         }
-        return parts + [("the settings after", exceptions.text)]
+        return parts + [("the settings after", RuleExceptions.text)]
     }
 
     /// What rules say of themselves, by their numbers.
     static func messages(in texts: [String]) -> [Int: String] {
         var messages: [Int: String] = [:]
         for text in texts {
-            var rule: Int?
-            for line in text.split(separator: "\n") {
-                for action in line.split(separator: ",") {
-                    let word = action.drop { $0 == " " || $0 == "\"" || $0 == "\t" }
-                    // Of a rule in one line the first action stands behind its expression.
-                    if let start = word.hasPrefix("id:")
-                        ? word : action.firstRange(of: "\"id:").map({ action[$0.lowerBound...].dropFirst() }),
-                        let number = Int(start.dropFirst(3).prefix { $0.isNumber })
-                    {
-                        rule = number
-                        messages[number] = ""
-                    } else if word.hasPrefix("msg:'"), let rule {
-                        messages[rule] = String(line[word.startIndex...].dropFirst(5).prefix { $0 != "'" })
-                    }
-                }
+            for directive in directives(of: text) {
+                let actions = Actions(of: directive)
+                if let rule = actions.rule { messages[rule] = actions.message }
             }
         }
         return messages
@@ -112,5 +100,56 @@ struct RuleText {
         }
         return result.replacing("'ip.", with: "'tx.").replacing("@pmFromFile ", with: "@pmFromFile \(folder)/")
             .replacing("@pmf ", with: "@pmFromFile \(folder)/")
+    }
+
+    /// With the exceptions written into the rules. Said beside them, by `SecRuleUpdateTargetByTag`, each would be compared with each tag of each
+    /// rule for each request, which takes four times as long as the rules themselves.
+    private func exempting(_ text: String) -> String {
+        let start = "SecRule "
+        return RuleText.directives(of: text).map { directive in
+            var directive = directive
+            // A rule of a chain is indented; no exception is made for it.
+            let variables = directive[0].dropFirst(start.count).prefix { $0 != " " }
+            let actions = Actions(of: directive)
+            if directive[0].hasPrefix(start), variables.split(separator: "|").contains("ARGS"), let rule = actions.rule {
+                let all = [String(variables)] + exceptions.variables(ofRule: rule, tags: actions.tags)
+                directive[0] = start + all.joined(separator: "|") + directive[0][variables.endIndex...]
+            }
+            return directive.joined(separator: "\n")
+        }.joined(separator: "\n")
+    }
+
+    /// The lines of each: all but its last end with a backslash.
+    private static func directives(of text: String) -> [[Substring]] {
+        var directives: [[Substring]] = [[]]
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+            directives[directives.count - 1].append(line)
+            if !line.hasSuffix("\\") { directives.append([]) }
+        }
+        return directives.filter { !$0.isEmpty }
+    }
+
+    /// What is said about a rule behind its expression.
+    private struct Actions {
+        private(set) var rule: Int?
+        private(set) var message = ""
+        private(set) var tags: Set<String> = []
+
+        init(of directive: [Substring]) {
+            // Of a rule in one line they begin with its number.
+            let first = directive[0].firstRange(of: "\"id:").map { directive[0][$0.lowerBound...] }
+            for line in [first].compactMap(\.self) + directive.dropFirst() {
+                for action in line.split(separator: ",") {
+                    let word = action.drop { $0 == " " || $0 == "\"" || $0 == "\t" }
+                    if word.hasPrefix("id:") {
+                        rule = Int(word.dropFirst(3).prefix { $0.isNumber })
+                    } else if word.hasPrefix("msg:'") {
+                        message = String(line[word.startIndex...].dropFirst(5).prefix { $0 != "'" })
+                    } else if word.hasPrefix("tag:'") {
+                        tags.insert(String(word.dropFirst(5).prefix { $0 != "'" }))
+                    }
+                }
+            }
+        }
     }
 }

@@ -155,13 +155,13 @@ import Testing
 
     @Test func `of a body with many values the rule set is shown those that are not plain`() async throws {
         let people = (0..<1_000).map {
-            "{\"lineId\": \"line_\($0)\", \"name\": \"\($0 % 10 == 0 ? "Zo\u{eb}" : "Grace")\", \"rest\": [1, \"x y\"]}"
+            "{\"lineId\": \"line_\($0)\", \"name\": \"\($0 % 10 == 0 ? "O'Brien" : "Grace")\", \"rest\": [1, \"x y\"]}"
         }
         let body = ByteBuffer(string: "{\"attendees\": [\(people.joined(separator: ", "))]}")
         #expect(!judges.check.passes(body: body))
         let first = try #require(judges.check.remainder(of: body))
-        #expect(String(decoding: first, as: UTF8.self).hasPrefix("[{\"name\":\"Zo\u{eb}\"},\"x y\",\"x y\","))
-        #expect(judges.check.remainder(of: ByteBuffer(string: "{\"name\": \"Zo\u{eb}\"}")) == nil)
+        #expect(String(decoding: first, as: UTF8.self).hasPrefix("[{\"name\":\"O'Brien\"},\"x y\",\"x y\","))
+        #expect(judges.check.remainder(of: ByteBuffer(string: "{\"name\": \"O'Brien\"}")) == nil)
         let plain = (0..<1_000).map { "{\"name\": \"Grace \($0 % 10 == 0 ? "<script>" : "H")\"}" }
         let rest = try #require(judges.check.remainder(of: ByteBuffer(string: "[\(plain.joined(separator: ","))]")))
         let verdict = try await judges.verdict(on: .send("/api/v1/carts", String(decoding: rest, as: UTF8.self)))

@@ -4,7 +4,9 @@ import Foundation
 /// scripts, put together with what may stand between them.
 struct LikelyText {
     private static let joints = ["", "", "-", "-", "_", "_", ".", ".", ":", "@", "-1-", ".1.", "0"]
-    private static let gaps = [" ", " ", " ", ", ", ". ", "-", " - ", "! ", "? ", ",", ".", " 1 ", " 2, ", ": "]
+    private static let gaps = [
+        " ", " ", " ", ", ", ". ", "-", " - ", "! ", "? ", ",", ".", " 1 ", " 2, ", ": ", "é", " à ", "Ü ", "’", " – ", "„", "ô", "ļ",
+    ]
     private static let harmless = [
         "a", "x", "foo", "night", "bob", "owls", "the", "of", "1", "2", "10", "3.5", "0x1", "1e5", "Grace", "org",
     ]
@@ -55,6 +57,14 @@ struct LikelyText {
 
     private static func noise(_ random: inout SeededNumbers) -> String {
         let characters = Array("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:@ ,!?/+=;'\"<>()%&*\\|$#~")
-        return String((0..<Int.random(in: 1...8, using: &random)).map { _ in characters.randomElement(using: &random) ?? "a" })
+        return String(
+            (0..<Int.random(in: 1...8, using: &random)).map { _ in
+                // Also letters and marks beyond ASCII, of which rules take the last eight bits.
+                if Int.random(in: 0..<6, using: &random) == 0 {
+                    let code = UInt32.random(in: Bool.random(using: &random) ? 0xa0...0x17f : 0x2010...0x2040, using: &random)
+                    return Unicode.Scalar(code).map { Character($0) } ?? "é"
+                }
+                return characters.randomElement(using: &random) ?? "a"
+            })
     }
 }

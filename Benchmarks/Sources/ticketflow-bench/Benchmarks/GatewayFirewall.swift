@@ -63,7 +63,7 @@ extension Bench {
 }
 
 /// What a browser asks while somebody looks for an event, and now and then what an organizer sends. Most of it is plain; one in twenty has
-/// letters that the rule set must be asked about.
+/// a mark that the rule set must be asked about.
 struct Mix: Script {
     private let requests: [(request: Request, status: Int)]
     private var place: Int
@@ -92,9 +92,10 @@ struct Mix: Script {
         let list = get("/api/v1/events?limit=5&country=AT&sort=startsAt")
         let organizer = get("/api/v1/organizers/\(organizer)")
         let plain = [
-            event, list, event, organizer, get("/api/v1/events?query=Bench+Night&limit=5"), event, change("Owls at Midnight"), list, event,
+            event, list, event, organizer, get("/api/v1/events?query=Nuit%20Blanche%20%C3%A0%20Paris&limit=5"), event,
+            change("Owls at Midnight"), list, event,
         ]
-        let odd = get("/api/v1/events?query=Nuit%20Blanche%20%C3%A0%20Paris&limit=5")
+        let odd = get("/api/v1/events?query=L%27Imp%C3%A9ratrice%20%C3%A0%20Paris&limit=5")
         requests = (plain + plain + [event, odd]).map { (request: $0.0, status: $0.1) }
         self.place = place % requests.count
     }

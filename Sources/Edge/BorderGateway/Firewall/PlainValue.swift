@@ -16,7 +16,7 @@ struct PlainValue {
     private static let longest = 1_000
 
     private struct Class: OptionSet {
-        let rawValue: UInt8
+        let rawValue: UInt16
         static let letter = Class(rawValue: 1)
         static let digit = Class(rawValue: 2)
         static let underscore = Class(rawValue: 4)
@@ -26,10 +26,12 @@ struct PlainValue {
         static let at = Class(rawValue: 64)
         /// Between words.
         static let mark = Class(rawValue: 128)
+        /// The first byte of a letter with an accent, or of what printers write for quotes and dashes. To rules it is no part of a word.
+        static let wide = Class(rawValue: 256)
 
         static let token: Class = [.letter, .digit, .underscore, .hyphen, .dot, .colon]
         static let address: Class = [.letter, .digit, .underscore, .hyphen, .dot, .at]
-        static let line: Class = [.letter, .digit, .hyphen, .dot, .colon, .mark]
+        static let line: Class = [.letter, .digit, .hyphen, .dot, .colon, .mark, .wide]
     }
 
     @inline(__always)
@@ -43,7 +45,33 @@ struct PlainValue {
         case UInt8(ascii: ":"): .colon
         case UInt8(ascii: "@"): .at
         case UInt8(ascii: " "), UInt8(ascii: ","), UInt8(ascii: "!"), UInt8(ascii: "?"): .mark
+        case 0xc3, 0xe2: .wide
         default: []
+        }
+    }
+
+    /// Where in the UTF-8 of a wide character the next byte is.
+    private enum Within {
+        case none
+        /// Of U+00C0 to U+00FF.
+        case letter
+        /// Of U+2000 to U+2FFF.
+        case mark
+        /// Of U+2000 to U+203F.
+        case dashOrQuote
+
+        /// Takes a byte that must go on with the character.
+        mutating func take(_ byte: UInt8) -> Bool {
+            switch (self, byte) {
+            // Letters but the signs of multiplication and division. Of letters further on rules take the last eight bits for a character:
+            // to them U+013C is a <.
+            case (.letter, 0x80...0x96), (.letter, 0x98...0xb6), (.letter, 0xb8...0xbf): self = .none
+            case (.mark, 0x80): self = .dashOrQuote
+            // – — ‘ ’ “ ” „
+            case (.dashOrQuote, 0x93...0x94), (.dashOrQuote, 0x98...0x99), (.dashOrQuote, 0x9c...0x9e): self = .none
+            default: return false
+            }
+            return true
         }
     }
 
@@ -70,6 +98,7 @@ struct PlainValue {
     private var first: Class = []
     /// Since the `@` of an address.
     private var afterAt: Class = []
+    private var within = Within.none
 
     init(_ suspicious: SuspiciousText, _ purpose: Purpose) {
         self.suspicious = suspicious
@@ -79,8 +108,16 @@ struct PlainValue {
     /// - Returns: false for what cannot be plain any more.
     @inline(__always)
     mutating func take(_ byte: UInt8) -> Bool {
+        guard within == .none else {
+            length += 1
+            return within.take(byte)
+        }
         let new = PlainValue.classOf(byte)
         guard !new.isEmpty else { return false }
+        if new == .wide {
+            guard purpose == .line else { return false }
+            within = byte == 0xc3 ? .letter : .mark
+        }
         guard purpose != .secret else {
             gram.take(byte)
             length += 1
@@ -130,7 +167,7 @@ struct PlainValue {
 
     /// Whether all of it is plain.
     mutating func end() -> Bool {
-        guard endWord(), length <= PlainValue.longest, last != .colon, last != .at else { return false }
+        guard endWord(), length <= PlainValue.longest, last != .colon, last != .at, within == .none else { return false }
         switch purpose {
         case .secret: return true
         case .line: return seen.isSubset(of: .line)

@@ -6,7 +6,7 @@ import ServiceKit
 import Values
 
 /// A request that may be served, and what was found out about it.
-struct Admission: Sendable {
+final class Admission: Sendable {
     let head: HTTPRequestHead
     /// In its one form.
     let target: RequestTarget
@@ -14,26 +14,30 @@ struct Admission: Sendable {
     let client: IPAddress
     let requestID: String
     let scheme: String
-    /// What goes on in place of an API key.
-    private var token: String?
     /// Fields of the answer that tell how much more may be asked for.
-    var told: [(String, String)] = []
+    let told: [(String, String)]
+    /// What goes on in place of an API key.
+    private let token: String?
 
-    init(head: HTTPRequestHead, target: RequestTarget, plan: Plan, client: IPAddress, requestID: String, scheme: String) {
+    init(
+        head: HTTPRequestHead, target: RequestTarget, plan: Plan, client: IPAddress, requestID: String, scheme: String,
+        told: [(String, String)], token: String? = nil
+    ) {
         self.head = head
         self.target = target
         self.plan = plan
         self.client = client
         self.requestID = requestID
         self.scheme = scheme
+        self.told = told
+        self.token = token
     }
 
     /// With the token of the user in place of an API key, which no service needs to know.
     func handedOn(as identity: Identity) -> Admission {
         guard let user = identity.user, user.key != nil else { return self }
-        var admission = self
-        admission.token = user.token
-        return admission
+        return Admission(
+            head: head, target: target, plan: plan, client: client, requestID: requestID, scheme: scheme, told: told, token: user.token)
     }
 
     /// To WebSocket, where the route lets it through.

@@ -55,15 +55,12 @@ extension ClientHandler: AnswerTarget {
             let parts = try pipeline.handler(type: RequestParts<ConnectionBytes>.self)
             let rest = parts.source.buffer
             try pipeline.addHandler(near)
-            let isReady = connection.become(far)
+            let farRest = try connection.become(far)
             for handler in [context, try pipeline.context(handlerType: HTTPResponseEncoder.self), try pipeline.context(handler: parts)] {
                 pipeline.removeHandler(context: handler, promise: nil)
             }
-            let ends = NIOLoopBound((near, far), eventLoop: context.eventLoop)
-            isReady.whenSuccess {
-                ends.value.0.begin(with: rest)
-                ends.value.1.begin(with: ByteBuffer())
-            }
+            near.begin(with: rest)
+            far.begin(with: farRest)
         } catch {
             connection.close()
             context.close(promise: nil)

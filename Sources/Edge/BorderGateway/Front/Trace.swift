@@ -1,8 +1,10 @@
+import Values
+
 /// W3C Trace Context.
 enum Trace {
     /// The field `traceparent` of a new trace, which is not sampled.
     static func begin() -> String {
-        let digits = Array("0123456789abcdef".utf8)
+        var numbers = QuickRandom()
         return String(unsafeUninitializedCapacity: 55) { text in
             var random: UInt64 = 0
             for index in 0..<55 {
@@ -10,8 +12,10 @@ enum Trace {
                 case 2, 35, 52: text[index] = UInt8(ascii: "-")
                 case 0, 1, 53, 54: text[index] = UInt8(ascii: "0")
                 default:
-                    if random < 16 { random = .random(in: 1 << 60...UInt64.max) }
-                    text[index] = digits[Int(random & 15)]
+                    // Sixteen digits of each number.
+                    if (index - 3) & 15 == 0 || index == 36 { random = numbers.next() }
+                    let digit = UInt8(truncatingIfNeeded: random & 15)
+                    text[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
                     random >>= 4
                 }
             }

@@ -1,16 +1,20 @@
 import NIOHTTP1
 
-/// How a request's body is delimited.
+/// How a body is delimited.
 enum Framing: Hashable, Sendable {
     case none
     case length(Int)
     case chunked
+    /// Of an answer, by the end of the connection.
+    case untilClose
 }
 
-/// Reads one whole head, strictly (RFC 9112).
+/// Reads one whole head of a request or an answer, strictly (RFC 9112).
 struct HeadParser {
     private let bytes: UnsafeRawBufferPointer
     private var index = 0
+    /// Names of a request's fields are given in lower case, as HTTP/2 has them, and its values must be UTF-8.
+    private var isAnswer = false
 
     /// - Parameter bytes: with the empty line at the end; valid while `parse` runs.
     init(_ bytes: UnsafeRawBufferPointer) {
@@ -21,6 +25,36 @@ struct HeadParser {
         let method = try token(until: UInt8(ascii: " "), "The method is malformed.")
         let target = try requestTarget()
         let version = try version()
+        let (fields, framing) = try fields()
+        let head = HTTPRequestHead(version: version, method: HTTPMethod(rawValue: method), uri: target, headers: fields)
+        return (head, try framing.ofRequest(version))
+    }
+
+    /// - Parameter method: that it was asked with.
+    mutating func parseAnswer(to method: HTTPMethod) throws(Refusal) -> (HTTPResponseHead, Framing) {
+        isAnswer = true
+        let start = index
+        while bytes[index] > 0x20 { index += 1 }
+        let version: HTTPVersion
+        switch bytes[start..<index] {
+        case let text where text.elementsEqual("HTTP/1.1".utf8): version = .http1_1
+        case let text where text.elementsEqual("HTTP/1.0".utf8): version = .http1_0
+        default: throw .malformed("The status line must begin with HTTP/1.1 or HTTP/1.0.")
+        }
+        let status = bytes[index...].prefix(4)
+        guard status.count == 4, status.first == 0x20, let code = Int(String(decoding: status.dropFirst(), as: UTF8.self)),
+            (100...999).contains(code)
+        else { throw .malformed("The status is malformed.") }
+        index += 4
+        // What it says beside the number nobody needs, and after the number there may be nothing.
+        _ = try value()
+        let (fields, framing) = try fields()
+        let head = HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: code), headers: fields)
+        return (head, try framing.ofAnswer(code, to: method))
+    }
+
+    /// All up to the empty line at the end.
+    private mutating func fields() throws(Refusal) -> (HTTPHeaders, BodyFraming) {
         var fields = HTTPHeaders()
         fields.reserveCapacity(16)
         var framing = BodyFraming()
@@ -34,8 +68,7 @@ struct HeadParser {
             fields.add(name: name, value: value)
         }
         guard index + 2 == bytes.count, bytes[index + 1] == .lf else { throw .malformed("A line must end with CR LF.") }
-        let head = HTTPRequestHead(version: version, method: HTTPMethod(rawValue: method), uri: target, headers: fields)
-        return (head, try framing.result(version))
+        return (fields, framing)
     }
 
     private mutating func token(until end: UInt8, _ complaint: String) throws(Refusal) -> String {
@@ -46,13 +79,13 @@ struct HeadParser {
         return String(decoding: bytes[start..<index], as: UTF8.self)
     }
 
-    /// In lower case, as HTTP/2 has them.
     private mutating func fieldName() throws(Refusal) -> String {
         let start = index
         while bytes[index].isTokenByte { index += 1 }
         let count = index - start
         guard count > 0, bytes[index] == UInt8(ascii: ":") else { throw .malformed("The name of a field is malformed.") }
         defer { index += 1 }
+        guard !isAnswer else { return String(decoding: bytes[start..<index], as: UTF8.self) }
         return String(unsafeUninitializedCapacity: count) { [bytes] target in
             for offset in 0..<count {
                 let byte = bytes[start + offset]
@@ -100,7 +133,7 @@ struct HeadParser {
         index += 2
         // A line that begins with a blank would go on with this one (obs-fold).
         guard bytes[index] != 0x20, bytes[index] != 0x09 else { throw .malformed("A field must be on one line.") }
-        if isASCII { return String(decoding: bytes[start..<end], as: UTF8.self) }
+        if isASCII || isAnswer { return String(decoding: bytes[start..<end], as: UTF8.self) }
         guard let text = String(validating: bytes[start..<end], as: UTF8.self) else {
             throw .malformed("The value of a field is not UTF-8.")
         }
@@ -114,7 +147,9 @@ private struct BodyFraming {
     private var isChunked = false
 
     mutating func take(_ name: String, _ value: String) throws(Refusal) {
-        switch name {
+        // Of most names the length tells that they are none of the two.
+        guard name.utf8.count == 14 || name.utf8.count == 17 else { return }
+        switch name.lowercased() {
         case "content-length":
             guard length == nil else { throw .malformed("There are two Content-Length fields.") }
             guard (1...18).contains(value.utf8.count), value.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(value) else {
@@ -129,7 +164,13 @@ private struct BodyFraming {
         }
     }
 
-    func result(_ version: HTTPVersion) throws(Refusal) -> Framing {
+    func ofAnswer(_ status: Int, to method: HTTPMethod) throws(Refusal) -> Framing {
+        guard !isChunked || length == nil else { throw .malformed("There are both Content-Length and Transfer-Encoding.") }
+        if method == .HEAD || status < 200 || status == 204 || status == 304 { return .none }
+        return isChunked ? .chunked : length.map { .length($0) } ?? .untilClose
+    }
+
+    func ofRequest(_ version: HTTPVersion) throws(Refusal) -> Framing {
         guard isChunked else { return length.map { .length($0) } ?? .none }
         guard length == nil else { throw .malformed("There are both Content-Length and Transfer-Encoding.") }
         guard version == .http1_1 else { throw .malformed("HTTP/1.0 has no Transfer-Encoding.") }

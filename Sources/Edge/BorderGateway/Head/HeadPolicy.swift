@@ -28,22 +28,47 @@ package enum HeadPolicy {
         "host", "content-length", "content-type", "authorization", "idempotency-key", "if-match", "x-request-id", "traceparent",
     ]
 
+    /// What there is to know about a field by its name.
+    private struct Kind: OptionSet {
+        let rawValue: UInt8
+        static let ofOneConnection = Kind(rawValue: 1)
+        static let inner = Kind(rawValue: 2)
+        static let single = Kind(rawValue: 4)
+        /// Said anew by the gateway.
+        static let ofRequest = Kind(rawValue: 8)
+    }
+
+    /// Of all names that there is something to know about.
+    private static let kinds: [String: Kind] = {
+        var kinds: [String: Kind] = [:]
+        let all = [
+            (ofOneConnection, Kind.ofOneConnection), (identity.union(origin), .inner), (single, .single),
+            (["host", "content-length"], .ofRequest),
+        ]
+        for (names, kind) in all { for name in names { kinds[name, default: []].insert(kind) } }
+        return kinds
+    }()
+    private static let lengthsOfConnection = ofOneConnection.reduce(into: UInt64(0)) { $0 |= 1 << UInt64($1.utf8.count) }
+
+    private static func kind(of name: String) -> Kind { kinds[name] ?? [] }
+
     /// Refuses what is no proper request of this API.
     /// - Returns: the target in its one form.
     package static func check(_ head: HTTPRequestHead) throws(Refusal) -> RequestTarget {
         guard head.method != .CONNECT, head.method != .TRACE else { throw .malformed("The method \(head.method) is not known here.") }
         if head.version.major == 2 { try checkFields(of: head) }
-        var seen: Set<String> = []
+        var seen: [String] = []
         var host: String?
         for (name, value) in head.headers {
             if name.utf8.contains(where: { $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") }) {
                 // To some readers it is the name with hyphens.
                 let plain = String(name.map { $0 == "_" || $0 == "." ? "-" : $0 })
-                guard !identity.contains(plain), !origin.contains(plain), !single.contains(plain), !ofOneConnection.contains(plain) else {
-                    throw .malformed("The field \(name) looks like another.")
-                }
+                guard kind(of: plain).isEmpty else { throw .malformed("The field \(name) looks like another.") }
             }
-            if single.contains(name), !seen.insert(name).inserted { throw .malformed("There are two \(name) fields.") }
+            if kind(of: name).contains(.single) {
+                guard !seen.contains(name) else { throw .malformed("There are two \(name) fields.") }
+                seen.append(name)
+            }
             switch name {
             case "host": host = value
             case "content-length" where !value.utf8.allSatisfy({ (48...57).contains($0) }) || value.isEmpty:
@@ -92,9 +117,7 @@ package enum HeadPolicy {
         var result = HTTPHeaders()
         result.reserveCapacity(fields.count + 4)
         for (name, value) in fields {
-            guard !ofOneConnection.contains(name), !identity.contains(name), !origin.contains(name), !named.contains(name),
-                name != "host", name != "content-length"
-            else { continue }
+            guard kind(of: name).isDisjoint(with: [.ofOneConnection, .inner, .ofRequest]), !named.contains(name) else { continue }
             result.add(name: name, value: value)
         }
         return result
@@ -106,10 +129,17 @@ package enum HeadPolicy {
         var result = HTTPHeaders()
         result.reserveCapacity(fields.count + 2)
         for (name, value) in fields {
-            let lower = name.lowercased()
-            if !ofOneConnection.contains(lower), !named.contains(lower) { result.add(name: name, value: value) }
+            if !isOfOneConnection(name, or: named) { result.add(name: name, value: value) }
         }
         return result
+    }
+
+    /// - Parameter name: in any case. Of most the length tells enough.
+    private static func isOfOneConnection(_ name: String, or named: Set<String>) -> Bool {
+        let length = UInt64(min(name.utf8.count, 63))
+        guard !named.isEmpty || lengthsOfConnection & 1 << length != 0 else { return false }
+        let lower = name.lowercased()
+        return ofOneConnection.contains(lower) || named.contains(lower)
     }
 
     /// What cannot be taken away by naming it: a client could remove what the way depends on.
@@ -117,6 +147,7 @@ package enum HeadPolicy {
 
     private static func named(by fields: HTTPHeaders) -> Set<String> {
         var named: Set<String> = []
+        guard fields.contains(name: "connection") else { return named }
         for value in fields["connection"] {
             for name in value.split(separator: ",") { named.insert(name.trimmingBlanks().lowercased()) }
         }

@@ -9,17 +9,9 @@ package struct RequestDecoder: Sendable {
     package static let largestHead = 32 * 1024
     package static let longestTarget = 8 * 1024
     package static let mostFields = 100
-    /// A line with the size of a chunk, and whatever extensions follow it.
-    private static let longestChunkLine = 256
-    private static let largestTrailers = 4 * 1024
-
     private enum State {
         case head
-        case body(left: Int)
-        case chunkSize
-        case chunk(left: Int)
-        case chunkEnd
-        case trailers(seen: Int)
+        case body(BodyDecoder)
         case failed
     }
 
@@ -46,41 +38,20 @@ package struct RequestDecoder: Sendable {
     }
 
     private mutating func part(_ buffer: inout ByteBuffer) throws(Refusal) -> HTTPServerRequestPart? {
-        while true {
-            switch state {
-            case .failed: return nil
-            case .head: return try head(&buffer)
-            case .body(let left):
-                guard left > 0 else {
-                    state = .head
-                    return .end(nil)
-                }
-                guard let part = buffer.readSlice(length: min(left, buffer.readableBytes)), part.readableBytes > 0 else { return nil }
-                state = .body(left: left - part.readableBytes)
-                return .body(part)
-            case .chunkSize:
-                guard let line = try line(&buffer, atMost: RequestDecoder.longestChunkLine) else { return nil }
-                let size = try RequestDecoder.chunkSize(line)
-                state = size == 0 ? .trailers(seen: 0) : .chunk(left: size)
-            case .chunk(let left):
-                guard left > 0 else {
-                    state = .chunkEnd
-                    continue
-                }
-                guard let part = buffer.readSlice(length: min(left, buffer.readableBytes)), part.readableBytes > 0 else { return nil }
-                state = .chunk(left: left - part.readableBytes)
-                return .body(part)
-            case .chunkEnd:
-                guard let line = try line(&buffer, atMost: 2) else { return nil }
-                guard line.isEmpty else { throw .malformed("A chunk of the body is longer than it says.") }
-                state = .chunkSize
-            case .trailers(let seen):
-                guard let line = try line(&buffer, atMost: RequestDecoder.largestTrailers - seen) else { return nil }
-                guard !line.isEmpty else {
-                    state = .head
-                    return .end(nil)
-                }
-                state = .trailers(seen: seen + line.count + 2)
+        switch state {
+        case .failed: return nil
+        case .head: return try head(&buffer)
+        case .body(var body):
+            switch try body.next(&buffer) {
+            case .piece(let piece):
+                state = .body(body)
+                return .body(piece)
+            case .end:
+                state = .head
+                return .end(nil)
+            case nil:
+                state = .body(body)
+                return nil
             }
         }
     }
@@ -92,7 +63,7 @@ package struct RequestDecoder: Sendable {
             hasForgiven = true
             scanned = 0
         }
-        guard let length = try RequestDecoder.lengthOfHead(buffer, from: &scanned) else {
+        guard let length = try buffer.lengthOfHead(from: &scanned) else {
             guard buffer.readableBytes <= RequestDecoder.largestHead else { throw .headTooLarge }
             try RequestDecoder.checkEarly(buffer)
             return nil
@@ -102,11 +73,7 @@ package struct RequestDecoder: Sendable {
         hasForgiven = false
         guard let bytes = buffer.readSlice(length: length) else { return nil }
         let (head, framing) = try RequestDecoder.parse(bytes)
-        switch framing {
-        case .none: state = .body(left: 0)
-        case .length(let length): state = .body(left: length)
-        case .chunked: state = .chunkSize
-        }
+        state = .body(BodyDecoder(framing))
         return .head(head)
     }
 
@@ -118,50 +85,11 @@ package struct RequestDecoder: Sendable {
         return try result.get()
     }
 
-    /// - Parameter scanned: how much is known not to hold the end; moved on.
-    /// - Returns: the length with the empty line that ends it; nil if that has not come.
-    private static func lengthOfHead(_ buffer: ByteBuffer, from scanned: inout Int) throws(Refusal) -> Int? {
-        let bareLineFeed = -1
-        let length: Int? = buffer.withUnsafeReadableBytes { bytes in
-            for index in scanned..<bytes.count where bytes[index] == .lf {
-                guard index > 0, bytes[index - 1] == .cr else { return bareLineFeed }
-                if index >= 3, bytes[index - 2] == .lf { return index + 1 }
-            }
-            scanned = bytes.count
-            return nil
-        }
-        guard length != bareLineFeed else { throw .malformed("A line must end with CR LF.") }
-        return length
-    }
-
     /// What can never become a request is refused before its end has come: others would wait for it in vain.
     private static func checkEarly(_ buffer: ByteBuffer) throws(Refusal) {
         let view = buffer.readableBytesView
         if let first = view.first, !first.isTokenByte, first != .cr { throw .malformed("The request line is malformed.") }
         guard view.count <= longestTarget + 64 || view.prefix(longestTarget + 64).contains(.lf) else { throw .targetTooLong }
-    }
-
-    private func line(_ buffer: inout ByteBuffer, atMost most: Int) throws(Refusal) -> [UInt8]? {
-        let view = buffer.readableBytesView
-        guard let end = view.prefix(most + 2).firstIndex(of: .lf) else {
-            guard view.count <= most else { throw .malformed("A line of the body is too long.") }
-            return nil
-        }
-        guard end > view.startIndex, view[end - 1] == .cr else { throw .malformed("A line of the body must end with CR LF.") }
-        let line = Array(view[view.startIndex..<end - 1])
-        guard !line.contains(where: { $0 == .cr || $0 == 0 }) else { throw .malformed("A line of the body is malformed.") }
-        buffer.moveReaderIndex(forwardBy: line.count + 2)
-        return line
-    }
-
-    private static func chunkSize(_ line: [UInt8]) throws(Refusal) -> Int {
-        let digits = line.prefix { $0.hexValue != nil }
-        let rest = line.dropFirst(digits.count)
-        // What follows is an extension, which nobody here understands.
-        guard (1...15).contains(digits.count), rest.isEmpty || rest.first == UInt8(ascii: ";") else {
-            throw .malformed("The size of a chunk is malformed.")
-        }
-        return digits.reduce(0) { $0 << 4 | Int($1.hexValue ?? 0) }
     }
 }
 

@@ -10,11 +10,14 @@ protocol RequestPartSource {
     mutating func take(_ arrived: Arriving)
     /// The next part, or nil until more has come.
     mutating func next() throws(Refusal) -> HTTPServerRequestPart?
+    /// Whether something has arrived that was not given yet.
+    var hasMore: Bool { get }
     /// Whether some bytes of a head are there, and its end is not.
     var isWithinHead: Bool { get }
 }
 
-/// Gives the parts of requests one by one as they are asked for with `read()`, so that nobody is sent more than they can take.
+/// Gives the parts of requests one by one as they are asked for with `read()`, so that nobody is sent more than they can take. It reads on until
+/// something has come that nobody has asked for yet: to stop reading and to begin again takes a call of the system each.
 ///
 /// What cannot be read as a request goes on as an error, once; whatever comes after it is read and thrown away.
 final class RequestParts<Source: RequestPartSource>: ChannelDuplexHandler, RemovableChannelHandler {
@@ -42,7 +45,7 @@ final class RequestParts<Source: RequestPartSource>: ChannelDuplexHandler, Remov
 
     func channelReadComplete(context: ChannelHandlerContext) {
         context.fireChannelReadComplete()
-        if isWanted || hasFailed { context.read() }
+        if isWanted || hasFailed || !source.hasMore { context.read() }
     }
 
     func read(context: ChannelHandlerContext) {
@@ -94,6 +97,8 @@ struct ConnectionBytes: RequestPartSource {
         return part
     }
 
+    var hasMore: Bool { buffer.readableBytes > 0 }
+
     var isWithinHead: Bool { decoder.isInHead && buffer.readableBytes > 0 }
 }
 
@@ -106,6 +111,8 @@ struct StreamFrames: RequestPartSource {
     }
 
     mutating func next() -> HTTPServerRequestPart? { waiting.popFirst() }
+
+    var hasMore: Bool { !waiting.isEmpty }
 
     var isWithinHead: Bool { false }
 }

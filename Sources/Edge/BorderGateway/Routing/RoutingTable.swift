@@ -51,7 +51,9 @@ struct RoutingTable: Sendable {
     }
 
     /// Among the routes of the API alone.
-    func find(_ method: HTTPRequest.Method, _ path: Substring) -> RouteTable<Plan>.Match { plans.match(method, path) }
+    func find(_ method: HTTPRequest.Method, _ path: Substring) -> RouteTable<Plan>.Match {
+        plans.match(method, path, wantsParameters: false)
+    }
 
     /// A change under a condition is not: the second would find that it no longer holds; who sends one says so by `If-Match`. Nor is a
     /// deletion, whose second finds nothing.

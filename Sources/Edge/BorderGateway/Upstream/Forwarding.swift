@@ -27,7 +27,8 @@ protocol AnswerTarget: AnyObject {
 final class Forwarding: UpstreamListener {
     private static let mostAttempts = 3
 
-    private let head: HTTPRequestHead
+    private var head: HTTPRequestHead
+    private let namesHost: Bool
     /// Whole; nil where it is a stream.
     private let body: ByteBuffer?
     private let isRepeatable: Bool
@@ -59,6 +60,7 @@ final class Forwarding: UpstreamListener {
         answering target: any AnswerTarget
     ) {
         self.head = head
+        namesHost = head.headers.contains(name: "host")
         self.body = body
         self.isRepeatable = isRepeatable && body != nil
         self.deadline = deadline
@@ -88,9 +90,9 @@ final class Forwarding: UpstreamListener {
             case .success(let connection) where isOver: pool.keep(connection)
             case .success(let connection):
                 self.connection = connection
-                connection.begin(head(for: instance), for: self)
+                address(to: instance)
+                connection.begin(head, for: self)
                 if let body { connection.endRequest(body) } else { target?.wantMoreOfBody() }
-                connection.read()
             case .failure(let error):
                 guard !isOver else { return }
                 let isOurs = error is UpstreamBusy || LocalTrouble.isCause(of: error)
@@ -106,16 +108,15 @@ final class Forwarding: UpstreamListener {
         pool.after(RetryPause.random()) { [self] in if !isOver { attempt() } }
     }
 
-    private func head(for instance: Instance) -> HTTPRequestHead {
-        var head = head
-        if !head.headers.contains(name: "host") {
-            head.headers.add(name: "host", value: String(instance.address.dropFirst("http://".count)))
+    /// Writes into the head what is another for each instance.
+    private func address(to instance: Instance) {
+        if !namesHost {
+            head.headers.replaceOrAdd(name: "host", value: String(instance.address.dropFirst("http://".count)))
         }
         if let deadline {
             let left = max(0, (deadline - .now()).nanoseconds / 1_000_000)
             head.headers.replaceOrAdd(name: "x-time-left", value: "\(left)")
         }
-        return head
     }
 
     private func settle(_ outcome: Balancer.Outcome) {
@@ -201,12 +202,12 @@ final class Forwarding: UpstreamListener {
 
     func answerPauses() {
         target?.flush()
-        goOn()
+        if status != 0 { connection?.isPaused = !(target?.canTakeMore ?? false) }
     }
 
     /// The client has room again.
     func goOn() {
-        if target?.canTakeMore ?? false { connection?.read() }
+        connection?.isPaused = false
     }
 
     func answerEnded() {

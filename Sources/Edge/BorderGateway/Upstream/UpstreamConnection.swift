@@ -18,8 +18,8 @@ protocol UpstreamListener: AnyObject {
 
 /// One connection to an instance, with one request at a time.
 final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPClientResponsePart
-    typealias OutboundOut = HTTPClientRequestPart
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
     struct Lost: Error {}
 
@@ -31,7 +31,11 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
     private weak var listener: (any UpstreamListener)?
     private var isRequestSent = false
     private var isAnswerWhole = false
-    private var upgrade: HTTPResponseHead?
+    /// Whether the body of the request goes in chunks.
+    private var isChunked = false
+    private var decoder = AnswerDecoder()
+    /// What has come and was not read yet.
+    private var buffer = ByteBuffer()
     /// Whether it has carried a request before this one.
     private(set) var isReused = false
 
@@ -41,26 +45,54 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     var isWritable: Bool { context?.channel.isWritable ?? false }
 
+    /// Sends the head. Its fields say how the body is delimited.
     func begin(_ head: HTTPRequestHead, for listener: any UpstreamListener) {
         self.listener = listener
         isRequestSent = false
         isAnswerWhole = false
-        context?.write(wrapOutboundOut(.head(head)), promise: nil)
+        isChunked = head.headers.contains(name: "transfer-encoding")
+        decoder.begin(to: head.method)
+        guard let context else { return }
+        var bytes = context.channel.allocator.buffer(capacity: 1_024)
+        bytes.writeString(head.method.rawValue)
+        bytes.writeStaticString(" ")
+        bytes.writeString(head.uri)
+        bytes.writeStaticString(" HTTP/1.1\r\n")
+        for (name, value) in head.headers {
+            bytes.writeString(name)
+            bytes.writeStaticString(": ")
+            bytes.writeString(value)
+            bytes.writeStaticString("\r\n")
+        }
+        bytes.writeStaticString("\r\n")
+        context.write(wrapOutboundOut(bytes), promise: nil)
     }
 
     func send(_ body: ByteBuffer) {
-        context?.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        guard let context else { return }
+        guard isChunked else { return context.writeAndFlush(wrapOutboundOut(body), promise: nil) }
+        // One of no length would be the last.
+        guard body.readableBytes > 0 else { return }
+        context.write(wrapOutboundOut(ByteBuffer(string: String(body.readableBytes, radix: 16) + "\r\n")), promise: nil)
+        context.write(wrapOutboundOut(body), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(UpstreamConnection.endOfChunk), promise: nil)
     }
 
+    private static let endOfChunk = ByteBuffer(string: "\r\n")
+    private static let lastChunk = ByteBuffer(string: "0\r\n\r\n")
+
     func endRequest(_ body: ByteBuffer? = nil) {
-        if let body, body.readableBytes > 0 { context?.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
-        context?.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        if let body, body.readableBytes > 0 { context?.write(wrapOutboundOut(body), promise: nil) }
+        if isChunked { context?.write(wrapOutboundOut(UpstreamConnection.lastChunk), promise: nil) }
+        context?.flush()
         isRequestSent = true
     }
 
-    /// Asks for more of the answer.
-    func read() {
-        context?.read()
+    /// Whether no more of the answer is read for now.
+    var isPaused = false {
+        didSet {
+            if oldValue, !isPaused { context?.read() }
+        }
     }
 
     /// Nobody waits for it any more, until the next request.
@@ -68,29 +100,20 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
         listener = nil
         isReused = true
         idleSince = .now
-        // So that it is noticed when the other end closes.
-        context?.read()
+        isPaused = false
     }
 
     /// Gives up the connection after `101 Switching Protocols`: from now on it carries bytes to and from the tunnel.
-    /// - Returns: when it does; what came before is with the tunnel by then.
-    func become(_ tunnel: Tunnel) -> EventLoopFuture<Void> {
+    /// - Returns: what has come after the answer.
+    func become(_ tunnel: Tunnel) throws -> ByteBuffer {
         guard let context else { preconditionFailure("a connection that answers is in its pipeline") }
         listener = nil
+        // From now on the tunnel asks for what it can take.
+        isPaused = true
         let pipeline = context.pipeline.syncOperations
-        let isReady = context.eventLoop.makePromise(of: Void.self)
-        do {
-            try pipeline.addHandler(tunnel)
-            // This one first: what the decoder has left goes to the next.
-            pipeline.removeHandler(context: context, promise: nil)
-            pipeline.removeHandler(context: try pipeline.context(handlerType: HTTPRequestEncoder.self), promise: nil)
-            let decoder = try pipeline.context(handlerType: ByteToMessageHandler<HTTPResponseDecoder>.self)
-            pipeline.removeHandler(context: decoder, promise: isReady)
-        } catch {
-            context.close(promise: nil)
-            isReady.fail(error)
-        }
-        return isReady.futureResult
+        try pipeline.addHandler(tunnel)
+        pipeline.removeHandler(context: context, promise: nil)
+        return buffer
     }
 
     func close() {
@@ -103,30 +126,41 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
         self.context = context
     }
 
+    func channelActive(context: ChannelHandlerContext) {
+        context.read()
+    }
+
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard let listener else {
+        guard listener != nil else {
             // An answer that nobody has asked for.
             isUsable = false
             return context.close(promise: nil)
         }
-        switch unwrapInboundIn(data) {
+        var arrived = unwrapInboundIn(data)
+        if buffer.readableBytes == 0 { buffer = arrived } else { buffer.writeBuffer(&arrived) }
+        do {
+            while let listener, let part = try decoder.next(&buffer) { tell(listener, part) }
+        } catch {
+            isUsable = false
+            fail(error)
+            context.close(promise: nil)
+        }
+    }
+
+    private func tell(_ listener: any UpstreamListener, _ part: HTTPClientResponsePart) {
+        switch part {
         case .head(let head):
-            if !head.isKeepAlive { isUsable = false }
-            // The decoder has a last word to say before others may take its place.
-            if head.status == .switchingProtocols { upgrade = head } else { listener.answerBegan(head) }
+            if !head.isKeepAlive || head.status == .switchingProtocols { isUsable = false }
+            listener.answerBegan(head)
         case .body(let body): listener.answerHas(body)
         case .end:
             isAnswerWhole = true
-            if let upgrade {
-                isUsable = false
-                return listener.answerBegan(upgrade)
-            }
-            // What answers before it was asked completely would take the rest for the next request.
-            if !isRequestSent { isUsable = false }
+            // What answers before it was asked completely would take the rest for the next request, and what says more was not asked for it.
+            if !isRequestSent || buffer.readableBytes > 0 { isUsable = false }
             self.listener = nil
             listener.answerEnded()
         }
@@ -134,6 +168,8 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         listener?.answerPauses()
+        // So that it is also noticed when the other end closes.
+        if !isPaused { context.read() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -142,6 +178,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         isUsable = false
+        if decoder.endsWithConnection, let listener { return tell(listener, .end(nil)) }
         fail(Lost())
     }
 

@@ -81,11 +81,14 @@ package final class IdentityVerifier: Sendable {
     private static let largestCache = 20_000
     /// How long after a fetch an unknown key id does not cause another.
     private static let coolDown = TimeSpan.seconds(5)
+    /// How long an exchange may take, whoever of those that wait for it came first.
+    private static let exchangeTime = TimeSpan.seconds(5)
 
     private let fetchKeys: @Sendable () async throws -> String
     private let exchange: (@Sendable (String) async throws -> String)?
     private let keys = Mutex<(collection: JWTKeyCollection, fetched: Instant)?>(nil)
     private let verified = Mutex<[String: Verified]>([:])
+    private let exchanges = Mutex<[String: Task<String, any Error>]>([:])
 
     /// - Parameters:
     ///   - exchange: an API key for a token of its user; none where keys do not come.
@@ -118,7 +121,7 @@ package final class IdentityVerifier: Sendable {
         var reserve = 0.0
         if said.hasPrefix(AccessClaims.keyPrefix) {
             guard let exchange, said.utf8.count == AccessClaims.keyLength else { throw Problem.unauthenticated }
-            token = try await exchange(said)
+            token = try await exchanged(said, exchange)
             reserve = AccessClaims.keyTokenReserve
         }
         let claims = try await verify(token)
@@ -132,6 +135,20 @@ package final class IdentityVerifier: Sendable {
             verified[said] = Verified(identity: identity, expires: claims.exp.value - reserve)
         }
         return identity
+    }
+
+    /// Requests that come by one key at the same time wait for the same exchange.
+    private func exchanged(_ key: String, _ exchange: @escaping @Sendable (String) async throws -> String) async throws -> String {
+        let task = exchanges.withLock { running in
+            if let task = running[key] { return task }
+            let task = Task {
+                defer { exchanges.withLock { $0[key] = nil } }
+                return try await Deadline.$current.withValue(.now + IdentityVerifier.exchangeTime) { try await exchange(key) }
+            }
+            running[key] = task
+            return task
+        }
+        return try await task.value
     }
 
     private func verify(_ token: String) async throws -> AccessClaims {

@@ -1,5 +1,6 @@
 import Discovery
 import HTTPTypes
+import Values
 
 /// What a request is called in logs and in problem documents.
 package enum RequestID {
@@ -8,7 +9,8 @@ package enum RequestID {
 
     package static func of(_ given: String?) -> String {
         guard let given, isPlausible(given) else {
-            return String(UInt64.random(in: 0...UInt64.max), radix: 36)
+            var random = QuickRandom()
+            return String(random.next(), radix: 36)
         }
         return given
     }
