@@ -6,8 +6,6 @@ import TestServers
 import Testing
 import Values
 
-@testable import ServiceRegistry
-
 @Suite(.serialized) struct RegistryPeersTests {
     private func peers(_ ports: Int...) -> [AbsoluteConfigKey: ConfigValue] {
         ["peers": ConfigValue(.stringArray(ports.map { "http://127.0.0.1:\($0)/eureka" }), isSecret: false)]
@@ -50,6 +48,11 @@ import Values
             await a.register(.example("early"))
             try await withListeningRegistry(port: ports[1], peers(ports[0])) { b, _ in
                 #expect(try await b.everything().instances.map(\.id) == ["early"])
+                // What was told while the other was away crosses with an end no more once something later has come.
+                await a.register(.example("marker"))
+                try await eventually("all was told") { try await b.instance("SHOP", "marker") != nil }
+                _ = await a.call(.delete, "/eureka/apps/SHOP/marker")
+                try await eventually("the end is told") { try await b.instance("SHOP", "marker") == nil }
                 _ = await b.call(.delete, "/eureka/apps/SHOP/early")
                 try await eventually("it is gone") { try await a.instance("SHOP", "early") == nil }
             }
@@ -62,26 +65,6 @@ import Values
                 #expect(try await b.instance("SHOP", "late") == nil)
                 _ = await a.call(.put, "/eureka/apps/SHOP/late")
                 try await eventually("it is registered again") { try await b.instance("SHOP", "late") != nil }
-            }
-        }
-    }
-
-    @Test func `what a peer says of an instance before it hears of its end does not bring it back, what it says of its next life does`()
-        async throws
-    {
-        // Of a peer that does not answer, so that it does not hear of the end.
-        try await withListeningRegistry(peers(try Ports.lasting(1)[0])) { desk, _ in
-            var instance = RegisteredInstance.example()
-            await desk.register(instance, .fromPeer)
-            _ = await desk.call(.delete, "/eureka/apps/SHOP/a")
-            for isLater in [false, true] {
-                if isLater { instance.lastDirtyAt += 1 }
-                let said = String(decoding: instance.document(.json), as: UTF8.self).dropFirst(#"{"instance":"#.utf8.count).dropLast()
-                let item = #"{"appName":"SHOP","id":"a","action":"Register","instanceInfo":\#(said)}"#
-                let reply = await desk.call(.post, "/eureka/peerreplication/batch/", .fromPeer, body: #"{"replicationList":[\#(item)]}"#)
-                #expect(try JSON.value(ReplicationAnswer.self, from: reply.body).items.map(\.statusCode) == [200])
-                let isThere = try await desk.instance() != nil
-                #expect(isThere == isLater)
             }
         }
     }

@@ -1,4 +1,6 @@
 import AsyncHTTPClient
+import Contracts
+import Discovery
 import Foundation
 import Glibc
 import NIOCore
@@ -35,24 +37,43 @@ final class ConfigServerProcess: Sendable {
         ]
     }
 
+    private static let roles = Contracts.routes.map(\.service.description) + [RunningProgram.registry, "border-gateway"]
+
+    /// Of the user that has the name of a role.
+    static func password(of role: String) -> String { "password of \(role)" }
+
+    /// What a part needs to take its settings from here as a user of its own.
+    @Sendable func clientSettings(of role: String) -> [String: String] {
+        [
+            "TICKETFLOW_CONFIG_URLS": url, "TICKETFLOW_CONFIG_USER": role,
+            "TICKETFLOW_CONFIG_PASSWORD": ConfigServerProcess.password(of: role),
+        ]
+    }
+
     func start() async throws {
         let settings = [
             "PATH": "/usr/bin:/bin", "HOME": folder.path, "TICKETFLOW_CONFIG_SERVER_BACKENDS": "git:\(repository.path)",
-            "TICKETFLOW_CONFIG_SERVER_USERS": "reader,operator,sales-manager,ticket-manager",
+            "TICKETFLOW_CONFIG_SERVER_USERS": (["reader", "operator"] + ConfigServerProcess.roles).joined(separator: ","),
             "TICKETFLOW_CONFIG_SERVER_USER_READER_PASSWORD": ConfigServerProcess.readerPassword,
             "TICKETFLOW_CONFIG_SERVER_USER_READER_APPLICATIONS": "*",
             "TICKETFLOW_CONFIG_SERVER_USER_OPERATOR_PASSWORD": ConfigServerProcess.operatorPassword,
             "TICKETFLOW_CONFIG_SERVER_USER_OPERATOR_APPLICATIONS": "*",
             "TICKETFLOW_CONFIG_SERVER_USER_OPERATOR_MAY": "encrypt,decrypt,monitor",
-            "TICKETFLOW_CONFIG_SERVER_USER_SALES_MANAGER_PASSWORD": "sales",
-            "TICKETFLOW_CONFIG_SERVER_USER_TICKET_MANAGER_PASSWORD": "tickets",
             "TICKETFLOW_CONFIG_SERVER_ENCRYPT_KEY": "a key for tests",
             // What is in force in time is so because it was announced.
             "TICKETFLOW_CONFIG_SERVER_REFRESH_SECONDS": "3600",
         ]
+        // Each reads its own settings and what all share, and no other's.
+        let passwords = Dictionary(
+            uniqueKeysWithValues: ConfigServerProcess.roles.map { role in
+                (
+                    "TICKETFLOW_CONFIG_SERVER_USER_\(role.uppercased().replacing("-", with: "_"))_PASSWORD",
+                    ConfigServerProcess.password(of: role)
+                )
+            })
         let started = try ChildProcess(
             RunningProgram.executable, ["serve", "config-server", "--data", "\(folder.path)/data", "--port", "\(port)"],
-            environment: settings, output: "\(folder.path)/output", errors: "\(folder.path)/log")
+            environment: settings.merging(passwords) { $1 }, output: "\(folder.path)/output", errors: "\(folder.path)/log")
         process.withLock { $0 = started }
         try await eventually("the Config Server is ready", within: .seconds(30)) {
             if let end = started.end { throw ChildProcess.Failure(description: "the Config Server ended: \(end)\n\(self.log)") }

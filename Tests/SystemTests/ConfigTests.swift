@@ -68,7 +68,7 @@ extension WholeSystem {
         @Test func `what is committed and announced is in force everywhere within a second, and no request fails`() async throws {
             let before = "salesManager: {cart.seconds: 600}\n"
             try await ConfigServerProcess.with(["application.yml": "log.level: info\n", "sales-manager.yml": before]) { server in
-                try await withProgram(server.clientSettings, shape: .distributed) { program in
+                try await withProgram(shape: .distributed, partSettings: server.clientSettings(of:)) { program in
                     let shop = try await program.shop(capacity: 10_000)
                     let processes = program.parts.map { $0.process?.id }
                     let load = Load()
@@ -287,12 +287,13 @@ extension WholeSystem {
             try await ConfigServerProcess.with(files) { server in
                 let folder = try TemporaryFolder()
                 defer { folder.remove() }
-                for (role, user, password, isAllowed) in [
-                    ("sales-manager", "sales-manager", "sales", true), ("ticket-manager", "sales-manager", "sales", false),
-                    ("ticket-manager", "ticket-manager", "tickets", true), ("ticket-manager", "ticket-manager", "sales", false),
+                for (role, user, owner, isAllowed) in [
+                    ("sales-manager", "sales-manager", "sales-manager", true), ("ticket-manager", "sales-manager", "sales-manager", false),
+                    ("ticket-manager", "ticket-manager", "ticket-manager", true),
+                    ("ticket-manager", "ticket-manager", "sales-manager", false),
                 ] {
                     var request = HTTPClientRequest(url: "\(server.url)/\(role)/default")
-                    request.setBasicAuth(username: user, password: password)
+                    request.setBasicAuth(username: user, password: ConfigServerProcess.password(of: owner))
                     let answer = try await HTTPClient.shared.execute(request, timeout: .seconds(5))
                     let text = String(buffer: try await answer.body.collect(upTo: 1 << 20))
                     #expect(text.contains("secret-of-") == isAllowed && (answer.status == .ok) == isAllowed, "\(role) by \(user): \(text)")

@@ -74,6 +74,7 @@ final class RunningProgram: Sendable {
     private let database: String?
     private let folder: TemporaryFolder
     private let settings: Mutex<[String: String]>
+    private let partSettings: @Sendable (String) -> [String: String]
 
     /// What every test wants: the sandbox, and passwords that cost little.
     private static let settings = [
@@ -91,7 +92,11 @@ final class RunningProgram: Sendable {
     /// - Parameters:
     ///   - servers: of the distributed shape, in which each service runs twice; nil for one process.
     ///   - findsPeers: whether services find each other in two registries; otherwise settings name their addresses.
-    init(_ settings: [String: String], servers: Servers?, findsPeers: Bool, http: HTTPClient) throws {
+    ///   - partSettings: in addition, of a part of the distributed shape by its role.
+    init(
+        _ settings: [String: String], servers: Servers?, findsPeers: Bool, partSettings: @escaping @Sendable (String) -> [String: String],
+        http: HTTPClient
+    ) throws {
         folder = try TemporaryFolder()
         data = "\(folder.path)/data"
         self.http = http
@@ -125,6 +130,7 @@ final class RunningProgram: Sendable {
             parts = [Part(role: nil, port: 0, output: "\(folder.path)/output")]
         }
         self.settings = Mutex(settings)
+        self.partSettings = partSettings
     }
 
     static let registry = "service-registry"
@@ -187,7 +193,7 @@ final class RunningProgram: Sendable {
     }
 
     private func launch(_ part: Part) throws {
-        let settings = settings.withLock { $0 }
+        let settings = settings.withLock { $0 }.merging(part.role.map(partSettings) ?? [:]) { $1 }
         part.process = try ChildProcess(
             RunningProgram.executable,
             ["serve"] + (part.role.map { [$0] } ?? []) + ["--data", data, "--port", "\(part.port)"],
@@ -315,17 +321,22 @@ final class RunningProgram: Sendable {
 }
 
 /// Starts the program, hands it to the test, and stops it.
-/// - Parameter settings: by their names in the environment.
+/// - Parameters:
+///   - settings: by their names in the environment.
+///   - partSettings: in addition, of a part of the distributed shape by its role.
 func withProgram<Result>(
     _ settings: [String: String] = [:], shape: Shape = .chosen, findsPeers: Bool = true,
-    _ body: (RunningProgram) async throws -> Result
+    partSettings: @escaping @Sendable (String) -> [String: String] = { _ in [:] }, _ body: (RunningProgram) async throws -> Result
 ) async throws -> Result {
-    try await shape.withServers { servers in try await withProgram(settings, on: servers, findsPeers: findsPeers, body) }
+    try await shape.withServers { servers in
+        try await withProgram(settings, on: servers, findsPeers: findsPeers, partSettings: partSettings, body)
+    }
 }
 
 /// The same in the distributed shape on servers of the test's own; nil for all in one process.
 func withProgram<Result>(
-    _ settings: [String: String] = [:], on servers: Servers?, findsPeers: Bool = true, _ body: (RunningProgram) async throws -> Result
+    _ settings: [String: String] = [:], on servers: Servers?, findsPeers: Bool = true,
+    partSettings: @escaping @Sendable (String) -> [String: String] = { _ in [:] }, _ body: (RunningProgram) async throws -> Result
 ) async throws -> Result {
     FileDescriptors.raise()
     var configuration = HTTPClient.Configuration()
@@ -338,7 +349,7 @@ func withProgram<Result>(
     encryption.certificateVerification = .none
     configuration.tlsConfiguration = encryption
     let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    let program = try RunningProgram(settings, servers: servers, findsPeers: findsPeers, http: http)
+    let program = try RunningProgram(settings, servers: servers, findsPeers: findsPeers, partSettings: partSettings, http: http)
     return try await RunningProgram.$current.withValue(program) {
         do {
             try await program.start()

@@ -175,9 +175,9 @@ struct RegistryRoutes: Sendable {
     }
 
     func cancel(_ key: LeaseTable.Key, isFromPeer: Bool) -> Bool {
-        guard let ended = registry.with({ table, now in table.cancel(key, at: now) }) else { return false }
+        guard registry.with({ table, now in table.cancel(key, at: now) }) else { return false }
         cancellations.increment()
-        if !isFromPeer { peers.tell(Replication(action: .cancel, key: key, at: registry.now, instance: ended)) }
+        if !isFromPeer { peers.tell(Replication(action: .cancel, key: key, at: registry.now)) }
         return true
     }
 
@@ -243,10 +243,6 @@ struct RegistryRoutes: Sendable {
         switch item.action.flatMap({ Replication.Action(rawValue: $0) }) {
         case .register:
             guard let instance = item.instanceInfo, instance.complaint(asOf: app) == nil, instance.id == id else { return (400, nil) }
-            // The two have crossed: its end is the later word, and is on its way.
-            if registry.with({ table, _ in table[key] == nil }), peers.areToHearEnd(of: key, dirtyAt: instance.lastDirtyAt) {
-                return (200, nil)
-            }
             do {
                 try register(instance, isFromPeer: true)
                 return (200, nil)

@@ -153,6 +153,11 @@ import Testing
         }
     }
 
+    @Test(arguments: ["/api/v1/events/nbproject/", "/api/v1/events/thereisnowaythat-you-canbethere", "/api/v1/events?after=0x1for-1-org"])
+    func `what looks plain and is not is asked about`(_ target: String) {
+        #expect(!judges.passes(.get(target)))
+    }
+
     @Test func `of a body with many values the rule set is shown those that are not plain`() async throws {
         let people = (0..<1_000).map {
             "{\"lineId\": \"line_\($0)\", \"name\": \"\($0 % 10 == 0 ? "O'Brien" : "Grace")\", \"rest\": [1, \"x y\"]}"

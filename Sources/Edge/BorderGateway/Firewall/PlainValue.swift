@@ -124,6 +124,8 @@ struct PlainValue {
             return !suspicious.has(gram, .fields)
         }
         switch new {
+        // Of a number in base 16 letters are digits, and what follows them may be a word of its own: 0x1for is 0x1f or.
+        case .letter where run == .number && word.letters == 0 && (byte | 0x20) == UInt8(ascii: "x"): return false
         case .letter, .underscore:
             if run == .none { run = .word }
             if run != .wordWithDigits { word.take(byte) }

@@ -47,7 +47,7 @@ struct SuspiciousText: Sendable {
         .php .pro .psq .pyt .red .rhi .sh_ .sql .tcs .tra .vim .xau .yml .zhi .zsh g.js g.lo e.js k.js r.js .jso -deb nfig \
         e64_ bzde e_ch l_us t_uu t_co t_cl t_de fsoc gzde gzin gzun ude_ kear ntl_ six_ nfun ire_ ll_e _rot s_ge wp_r wp_s lib_ _hal \
         brow unio sele p_cm msys msdb ql.d pg_c pg_t pg_s n_sc thwi mpdb s.da ysau _mas a_na havi clar alte 4294 2147 2345 1e30 3858 \
-        xhtm xmln mact @imp nt.c nt.w .par .inn w.lo -moz s.co js_f omch
+        xhtm xmln mact @imp nt.c nt.w .par .inn w.lo -moz s.co js_f omch nbpr eisn nsep
         """
     /// The same, of what rules look for in all fields of the head, in the whole body, and in what no exception is made for.
     private static let piecesOfFields = """

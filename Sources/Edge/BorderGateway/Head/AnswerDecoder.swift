@@ -4,6 +4,9 @@ package import NIOHTTP1
 /// Reads answers of HTTP/1.0 and 1.1 (RFC 9112), each to a request that it was told of. Those that only say that another follows, as 103
 /// does, are dropped.
 package struct AnswerDecoder {
+    static let largestHead = 128 * 1024
+    static let mostFields = 256
+
     private enum State {
         case head
         case body(BodyDecoder, isUntilClose: Bool)
@@ -36,11 +39,11 @@ package struct AnswerDecoder {
             case .over: return nil
             case .head:
                 guard let length = try buffer.lengthOfHead(from: &scanned) else {
-                    guard buffer.readableBytes <= RequestDecoder.largestHead else { throw .headTooLarge }
+                    guard buffer.readableBytes <= AnswerDecoder.largestHead else { throw .headTooLarge }
                     return nil
                 }
                 scanned = 0
-                guard length <= RequestDecoder.largestHead else { throw .headTooLarge }
+                guard length <= AnswerDecoder.largestHead else { throw .headTooLarge }
                 guard let bytes = buffer.readSlice(length: length) else { return nil }
                 let (head, framing) = try AnswerDecoder.parse(bytes, to: method)
                 if head.status.code == 101 {

@@ -61,7 +61,7 @@ struct HeadParser {
         var count = 0
         while bytes[index] != .cr {
             count += 1
-            guard count <= RequestDecoder.mostFields else { throw .headTooLarge }
+            guard count <= (isAnswer ? AnswerDecoder.mostFields : RequestDecoder.mostFields) else { throw .headTooLarge }
             let name = try fieldName()
             let value = try value()
             try framing.take(name, value)

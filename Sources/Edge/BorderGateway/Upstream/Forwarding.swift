@@ -92,7 +92,12 @@ final class Forwarding: UpstreamListener {
                 self.connection = connection
                 address(to: instance)
                 connection.begin(head, for: self)
-                if let body { connection.endRequest(body) } else { target?.wantMoreOfBody() }
+                if let body {
+                    connection.endRequest(body)
+                } else {
+                    connection.flush()
+                    target?.wantMoreOfBody()
+                }
             case .failure(let error):
                 guard !isOver else { return }
                 let isOurs = error is UpstreamBusy || LocalTrouble.isCause(of: error)
@@ -224,7 +229,8 @@ final class Forwarding: UpstreamListener {
         // None where it is new.
         let reused = connection.flatMap { $0.isReused ? $0.instance : nil }
         // One that was kept open may have been closed just then, which is nobody's fault.
-        settle(status != 0 ? .failed : reused != nil ? .notAsked : .silent)
+        // One that cannot be read was no silence.
+        settle(status != 0 || error is Refusal ? .failed : reused != nil ? .notAsked : .silent)
         connection = nil
         if status == 0 {
             if isRepeatable, takesAnother || takesFreshConnection(to: reused) {

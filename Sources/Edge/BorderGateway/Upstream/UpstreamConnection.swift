@@ -27,6 +27,8 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
     private(set) var idleSince = Instant.now
     /// Whether another request may follow.
     private(set) var isUsable = true
+    /// Whether something came behind an answer that nobody has asked for.
+    private(set) var saysTooMuch = false
     private var context: ChannelHandlerContext?
     private weak var listener: (any UpstreamListener)?
     private var isRequestSent = false
@@ -76,6 +78,13 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
         context.write(wrapOutboundOut(ByteBuffer(string: String(body.readableBytes, radix: 16) + "\r\n")), promise: nil)
         context.write(wrapOutboundOut(body), promise: nil)
         context.writeAndFlush(wrapOutboundOut(UpstreamConnection.endOfChunk), promise: nil)
+    }
+
+    /// How much that was read is kept before the rest is moved to the front.
+    private static let slack = 32 * 1024
+    /// Sends what was begun, where the rest takes its time.
+    func flush() {
+        context?.flush()
     }
 
     private static let endOfChunk = ByteBuffer(string: "\r\n")
@@ -144,6 +153,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
         if buffer.readableBytes == 0 { buffer = arrived } else { buffer.writeBuffer(&arrived) }
         do {
             while let listener, let part = try decoder.next(&buffer) { tell(listener, part) }
+            if buffer.readerIndex > UpstreamConnection.slack { buffer.discardReadBytes() }
         } catch {
             isUsable = false
             fail(error)
@@ -159,8 +169,10 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
         case .body(let body): listener.answerHas(body)
         case .end:
             isAnswerWhole = true
-            // What answers before it was asked completely would take the rest for the next request, and what says more was not asked for it.
-            if !isRequestSent || buffer.readableBytes > 0 { isUsable = false }
+            // What answers before it was asked completely would take the rest for the next request.
+            if !isRequestSent { isUsable = false }
+            // What comes after it would be taken for the next answer.
+            saysTooMuch = buffer.readableBytes > 0
             self.listener = nil
             listener.answerEnded()
         }
@@ -178,7 +190,7 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         isUsable = false
-        if decoder.endsWithConnection, let listener { return tell(listener, .end(nil)) }
+        if decoder.endsWithConnection, isRequestSent, let listener { return tell(listener, .end(nil)) }
         fail(Lost())
     }
 

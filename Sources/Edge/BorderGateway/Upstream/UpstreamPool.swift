@@ -62,6 +62,7 @@ final class UpstreamPool {
 
     /// Takes back a connection whose answer has ended.
     func keep(_ connection: UpstreamConnection) {
+        guard !connection.saysTooMuch else { return connection.close() }
         guard connection.isUsable else {
             connection.close()
             // An instance that closes one is about to stop, and will close the others: perhaps just when a request is on its way there.

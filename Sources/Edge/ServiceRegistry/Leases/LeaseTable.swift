@@ -102,8 +102,8 @@ struct LeaseTable: Sendable {
         return isReplicated ? .older(lease.instance) : .renewed
     }
 
-    /// - Returns: what has ended; nil where nothing was there.
-    mutating func cancel(_ key: Key, at now: Instant) -> RegisteredInstance? {
+    /// - Returns: whether it was there.
+    mutating func cancel(_ key: Key, at now: Instant) -> Bool {
         remove(key, at: now)
     }
 
@@ -210,15 +210,15 @@ struct LeaseTable: Sendable {
     }
 
     @discardableResult
-    private mutating func remove(_ key: Key, at now: Instant, isEvicted: Bool = false) -> RegisteredInstance? {
-        guard var lease = leases[key.app]?.removeValue(forKey: key.id) else { return nil }
+    private mutating func remove(_ key: Key, at now: Instant, isEvicted: Bool = false) -> Bool {
+        guard var lease = leases[key.app]?.removeValue(forKey: key.id) else { return false }
         if leases[key.app]?.isEmpty ?? false { leases[key.app] = nil }
         count -= 1
         lease.instance.action = .deleted
         lease.instance.lastUpdatedAt = now.milliseconds
         if isEvicted { lease.instance.lease.evictedAt = now.milliseconds }
         note(lease.instance, at: now)
-        return lease.instance
+        return true
     }
 
     private mutating func note(_ instance: RegisteredInstance, at now: Instant) {

@@ -50,11 +50,6 @@ final class Peer: Sendable {
         if replication.action != .heartbeat { signal.send() }
     }
 
-    /// Whether it has not heard yet that the instance has ended that last spoke at that time.
-    func isToHearEnd(of key: LeaseTable.Key, dirtyAt: Int64) -> Bool {
-        pending.withLock { $0.hasEnd(of: key, dirtyAt: dirtyAt) }
-    }
-
     /// Sends what there is to tell until the process stops; what is left then is sent once more.
     func run(_ connection: RegistryConnection) async {
         var batch: [Replication] = []

@@ -25,11 +25,6 @@ final class Peers: Service {
         for peer in all { peer.tell(replication) }
     }
 
-    /// Whether one of them has not heard yet that the instance has ended that last spoke at that time.
-    func areToHearEnd(of key: LeaseTable.Key, dirtyAt: Int64) -> Bool {
-        all.contains { $0.isToHearEnd(of: key, dirtyAt: dirtyAt) }
-    }
-
     func run() async throws {
         let connections = RegistryConnections()
         await withTaskGroup { group in

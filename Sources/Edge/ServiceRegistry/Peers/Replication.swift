@@ -14,7 +14,7 @@ struct Replication: Sendable {
     let action: Action
     let key: LeaseTable.Key
     let at: Instant
-    /// The instance as it is now, or was at its end.
+    /// The instance as it is now; nil where it is gone.
     var instance: RegisteredInstance?
     /// What was decreed, or what is in force.
     var status: RegisteredInstance.Status?
@@ -90,8 +90,6 @@ struct PendingReplications: Sendable {
 
     private var order: [LeaseTable.Key] = []
     private var waiting: [LeaseTable.Key: [Replication]] = [:]
-    /// Taken, and not heard yet for all that is known.
-    private var underway: [Replication] = []
 
     var isEmpty: Bool { order.isEmpty }
     var count: Int { order.count }
@@ -116,14 +114,6 @@ struct PendingReplications: Sendable {
         waiting[key]?.contains { $0.action == .register } ?? false
     }
 
-    /// Whether the peer has not heard yet that the instance has ended that last spoke at that time. What it says of it is from before.
-    func hasEnd(of key: LeaseTable.Key, dirtyAt: Int64) -> Bool {
-        ((waiting[key] ?? []) + underway).contains {
-            $0.action == .cancel && $0.key == key && dirtyAt <= $0.instance?.lastDirtyAt ?? .min
-        }
-    }
-
-    /// What is to be told next. What was taken before is told.
     mutating func take(atMost count: Int) -> [Replication] {
         var taken: [Replication] = []
         var keys = 0
@@ -132,7 +122,6 @@ struct PendingReplications: Sendable {
             keys += 1
         }
         order.removeFirst(keys)
-        underway = taken
         return taken
     }
 
