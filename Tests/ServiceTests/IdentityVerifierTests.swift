@@ -108,6 +108,7 @@ import Values
                     count += 1
                     return count
                 }
+                // As slow as all of them need to come.
                 try await Task.sleep(for: .seconds(3))
                 if count == 1 { throw Problem.unavailable("Nobody answers.") }
                 return try await tokens.sign(IdentityVerifierTests.claims(expires: .now + 90, key: ApiKeyID()))

@@ -92,6 +92,20 @@ struct BodyDecoder {
 }
 
 extension ByteBuffer {
+    /// How much that was read is kept before the rest is moved to the front.
+    private static let slack = 32 * 1024
+
+    /// Puts what has arrived behind what was not read yet.
+    mutating func take(_ arrived: ByteBuffer) {
+        var arrived = arrived
+        if readableBytes == 0 { self = arrived } else { writeBuffer(&arrived) }
+    }
+
+    /// Lets go of what was read, once it is much.
+    mutating func forgetRead() {
+        if readerIndex > ByteBuffer.slack { discardReadBytes() }
+    }
+
     /// - Parameter scanned: how much is known not to hold the end; moved on.
     /// - Returns: the length with the empty line that ends it; nil if that has not come.
     func lengthOfHead(from scanned: inout Int) throws(Refusal) -> Int? {

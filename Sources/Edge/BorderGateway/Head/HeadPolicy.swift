@@ -147,7 +147,6 @@ package enum HeadPolicy {
 
     private static func named(by fields: HTTPHeaders) -> Set<String> {
         var named: Set<String> = []
-        guard fields.contains(name: "connection") else { return named }
         for value in fields["connection"] {
             for name in value.split(separator: ",") { named.insert(name.trimmingBlanks().lowercased()) }
         }

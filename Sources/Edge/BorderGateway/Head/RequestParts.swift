@@ -79,21 +79,17 @@ final class RequestParts<Source: RequestPartSource>: ChannelDuplexHandler, Remov
 
 /// The bytes of a connection of HTTP/1.
 struct ConnectionBytes: RequestPartSource {
-    /// How much that was read is kept before the rest is moved to the front.
-    private static let slack = 32 * 1024
-
     private var decoder = RequestDecoder()
     /// What has come and was not read yet.
     private(set) var buffer = ByteBuffer()
 
     mutating func take(_ arrived: ByteBuffer) {
-        var arrived = arrived
-        if buffer.readableBytes == 0 { buffer = arrived } else { buffer.writeBuffer(&arrived) }
+        buffer.take(arrived)
     }
 
     mutating func next() throws(Refusal) -> HTTPServerRequestPart? {
         let part = try decoder.next(&buffer)
-        if buffer.readerIndex > ConnectionBytes.slack { buffer.discardReadBytes() }
+        buffer.forgetRead()
         return part
     }
 

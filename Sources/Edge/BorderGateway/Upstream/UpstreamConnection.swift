@@ -23,6 +23,9 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
 
     struct Lost: Error {}
 
+    private static let endOfChunk = ByteBuffer(string: "\r\n")
+    private static let lastChunk = ByteBuffer(string: "0\r\n\r\n")
+
     let instance: Instance
     private(set) var idleSince = Instant.now
     /// Whether another request may follow.
@@ -80,15 +83,10 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
         context.writeAndFlush(wrapOutboundOut(UpstreamConnection.endOfChunk), promise: nil)
     }
 
-    /// How much that was read is kept before the rest is moved to the front.
-    private static let slack = 32 * 1024
     /// Sends what was begun, where the rest takes its time.
     func flush() {
         context?.flush()
     }
-
-    private static let endOfChunk = ByteBuffer(string: "\r\n")
-    private static let lastChunk = ByteBuffer(string: "0\r\n\r\n")
 
     func endRequest(_ body: ByteBuffer? = nil) {
         if let body, body.readableBytes > 0 { context?.write(wrapOutboundOut(body), promise: nil) }
@@ -149,11 +147,10 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
             isUsable = false
             return context.close(promise: nil)
         }
-        var arrived = unwrapInboundIn(data)
-        if buffer.readableBytes == 0 { buffer = arrived } else { buffer.writeBuffer(&arrived) }
+        buffer.take(unwrapInboundIn(data))
         do {
             while let listener, let part = try decoder.next(&buffer) { tell(listener, part) }
-            if buffer.readerIndex > UpstreamConnection.slack { buffer.discardReadBytes() }
+            buffer.forgetRead()
         } catch {
             isUsable = false
             fail(error)
