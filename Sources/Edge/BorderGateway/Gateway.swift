@@ -83,8 +83,7 @@ package final class Gateway: Sendable {
     // MARK: What may pass
 
     /// Whether a request is proper, has somewhere to go, and its sender has not sent too many.
-    func admit(_ head: HTTPRequestHead, peer: IPAddress, scheme: String) throws(Refusal) -> Admission {
-        let policy = policy
+    func admit(_ head: HTTPRequestHead, by policy: Policy, peer: IPAddress, scheme: String) throws(Refusal) -> Admission {
         let target = try HeadPolicy.check(head)
         let client = policy.addresses.find(peer: peer, forwardedFor: head.headers["x-forwarded-for"])
         let requestID = RequestID.of(head.headers.first(name: "x-request-id"))
@@ -143,7 +142,7 @@ package final class Gateway: Sendable {
     }
 
     /// Whether whoever has signed in may ask this now.
-    func admit(_ identity: Identity) throws(Refusal) {
+    func admit(_ identity: Identity, by policy: Policy) throws(Refusal) {
         guard let user = identity.user else { return }
         let now = Int64(NIODeadline.now().uptimeNanoseconds)
         if let key = user.key {

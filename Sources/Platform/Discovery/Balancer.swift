@@ -110,23 +110,24 @@ package final class Balancer: Sendable {
     package func choose(after tried: Set<Instance> = [], at now: Instant = .now) -> Instance? {
         state.withLock { state in
             guard state.circuit.letsThrough(at: now) else { return nil }
-            let places = state.places
-            let indices = places.indices.filter { places[$0].isListed }
-            let chosen =
-                indices.count == 1
-                ? indices.first
-                : Balancer.lighter(indices.filter { !places[$0].isEjected(at: now) && !tried.contains(places[$0].instance) }, in: places)
-                    // Where all leave or are ill, whichever was left alone first may be back.
-                    ?? indices.filter { !tried.contains(places[$0].instance) && places[$0].leftAt != nil }.min {
-                        (places[$0].ejectedUntil ?? now) < (places[$1].ejectedUntil ?? now)
-                    }
-                    ?? Balancer.lighter(indices.filter { !tried.contains(places[$0].instance) }, in: places)
-                    ?? Balancer.lighter(indices, in: places)
-            guard let chosen else { return nil }
+            guard let chosen = Balancer.choose(among: state.places, after: tried, at: now) else { return nil }
             state.places[chosen].inHand += 1
             state.circuit.asks(state.places[chosen].instance)
             return state.places[chosen].instance
         }
+    }
+
+    private static func choose(among places: [Place], after tried: Set<Instance>, at now: Instant) -> Int? {
+        if places.count == 1 { return places[0].isListed ? 0 : nil }
+        let indices = places.indices.filter { places[$0].isListed }
+        guard indices.count > 1 else { return indices.first }
+        return lighter(indices.filter { !places[$0].isEjected(at: now) && !tried.contains(places[$0].instance) }, in: places)
+            // Where all leave or are ill, whichever was left alone first may be back.
+            ?? indices.filter { !tried.contains(places[$0].instance) && places[$0].leftAt != nil }.min {
+                (places[$0].ejectedUntil ?? now) < (places[$1].ejectedUntil ?? now)
+            }
+            ?? lighter(indices.filter { !tried.contains(places[$0].instance) }, in: places)
+            ?? lighter(indices, in: places)
     }
 
     /// How long nobody is asked because nobody answers; nil where instances are asked.
@@ -139,8 +140,7 @@ package final class Balancer: Sendable {
         state.withLock { state in
             guard let index = state.places.firstIndex(where: { $0.instance == instance }) else { return }
             state.places[index].note(.answered, after: nil)
-            state.circuit.heard(from: instance, wasInVain: false, isDown: state.isDown, at: now)
-            isOpen.record(state.circuit.phase == .closed ? 0 : 1)
+            heard(from: instance, wasInVain: false, in: &state, at: now)
         }
     }
 
@@ -149,9 +149,14 @@ package final class Balancer: Sendable {
         state.withLock { state in
             note(outcome, of: instance, after: time, in: &state.places, at: now)
             let wasInVain = outcome == .silent || outcome == .unreachable && Balancer.isLong(time)
-            state.circuit.heard(from: instance, wasInVain: wasInVain, isDown: state.isDown, at: now)
-            isOpen.record(state.circuit.phase == .closed ? 0 : 1)
+            heard(from: instance, wasInVain: wasInVain, in: &state, at: now)
         }
+    }
+
+    private func heard(from instance: Instance, wasInVain: Bool, in state: inout State, at now: Instant) {
+        let before = state.circuit.phase
+        state.circuit.heard(from: instance, wasInVain: wasInVain, isDown: state.isDown, at: now)
+        if state.circuit.phase != before { isOpen.record(state.circuit.phase == .closed ? 0 : 1) }
     }
 
     private func note(_ outcome: Outcome, of instance: Instance, after time: TimeSpan?, in places: inout [Place], at now: Instant) {

@@ -2,6 +2,8 @@
 package struct Instance: Hashable, Sendable, CustomStringConvertible {
     /// Scheme, host and port: `http://10.0.0.7:8102`.
     package let address: String
+    /// Host and port, as the field `Host` names them: `10.0.0.7:8102`.
+    package let authority: String
     /// Without brackets.
     package let host: String
     package let port: Int
@@ -16,11 +18,17 @@ package struct Instance: Hashable, Sendable, CustomStringConvertible {
         let isIPv6 = name.startIndex != host.startIndex
         guard !name.isEmpty, name.utf8.allSatisfy({ isIPv6 ? Instance.isOfIPv6($0) : Instance.isOfHost($0) }) else { return nil }
         address = "http://\(authority)"
+        self.authority = String(authority)
         self.host = String(name)
         self.port = Int(port)
     }
 
     package var description: String { address }
+
+    // All else follows from the address.
+    package static func == (one: Instance, other: Instance) -> Bool { one.address == other.address }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(address) }
 
     private static func isOfHost(_ byte: UInt8) -> Bool {
         switch byte {

@@ -1,6 +1,6 @@
 package import HTTPTypes
 
-/// Finds who serves a path: a tree over its segments, where a literal segment wins over a parameter.
+/// Finds who serves a path.
 package struct RouteTable<Value: Sendable>: Sendable {
     package enum Match: Sendable {
         case found(Value, parameters: [String: String])
@@ -9,19 +9,50 @@ package struct RouteTable<Value: Sendable>: Sendable {
         case notFound
     }
 
-    private struct Node: Sendable {
+    private let tree: RouteTree
+    private let values: [Value]
+
+    package init(_ entries: [(Route, Value)]) {
+        tree = RouteTree(entries.map(\.0))
+        values = entries.map(\.1)
+    }
+
+    /// `HEAD` finds what serves `GET`.
+    /// - Parameters:
+    ///   - path: still percent-encoded, without the query.
+    ///   - wantsParameters: none are given where they are not wanted.
+    package func match(_ method: HTTPRequest.Method, _ path: Substring, wantsParameters: Bool = true) -> Match {
+        switch tree.match(method, path, wantsParameters: wantsParameters) {
+        case .found(let place, let parameters): .found(values[place], parameters: parameters)
+        case .methodNotAllowed(let allowed): .methodNotAllowed(allowed: allowed)
+        case .notFound: .notFound
+        }
+    }
+}
+
+/// A tree over the segments of paths, where a literal segment wins over a parameter. Of no type that is told later, so that it is compiled
+/// once and for all.
+struct RouteTree: Sendable {
+    enum Match {
+        /// - Parameter place: among the routes that it was made of.
+        case found(place: Int, parameters: [String: String])
+        case methodNotAllowed(allowed: [HTTPRequest.Method])
+        case notFound
+    }
+
+    private struct Node {
         var literals: [(text: [UInt8], next: Int)] = []
         var parameter: Int?
-        var values: [(method: HTTPRequest.Method, names: [String], value: Value)] = []
+        var routes: [(method: HTTPRequest.Method, names: [String], place: Int)] = []
     }
 
     private var nodes = [Node()]
 
-    package init(_ entries: [(Route, Value)]) {
-        for (route, value) in entries { insert(route, value) }
+    init(_ routes: [Route]) {
+        for (place, route) in routes.enumerated() { insert(route, place) }
     }
 
-    private mutating func insert(_ route: Route, _ value: Value) {
+    private mutating func insert(_ route: Route, _ place: Int) {
         var index = 0
         var names: [String] = []
         for segment in route.path.split(separator: "/") {
@@ -45,31 +76,27 @@ package struct RouteTable<Value: Sendable>: Sendable {
             }
         }
         precondition(
-            !nodes[index].values.contains { $0.method == route.method }, "\(route.method) \(route.path) is listed twice")
-        nodes[index].values.append((route.method, names, value))
+            !nodes[index].routes.contains { $0.method == route.method }, "\(route.method) \(route.path) is listed twice")
+        nodes[index].routes.append((route.method, names, place))
     }
 
-    /// `HEAD` finds what serves `GET`.
-    /// - Parameters:
-    ///   - path: still percent-encoded, without the query.
-    ///   - wantsParameters: none are given where they are not wanted.
-    package func match(_ method: HTTPRequest.Method, _ path: Substring, wantsParameters: Bool = true) -> Match {
+    func match(_ method: HTTPRequest.Method, _ path: Substring, wantsParameters: Bool) -> Match {
         var path = path
         return path.withUTF8 { path in
             guard path.first == UInt8(ascii: "/") else { return .notFound }
             var segments: [Range<Int>] = []
             guard let node = find(path, 1, 0, &segments) else { return .notFound }
             let method = method == .head ? .get : method
-            guard let entry = nodes[node].values.first(where: { $0.method == method }) else {
-                return .methodNotAllowed(allowed: nodes[node].values.map(\.method))
+            guard let entry = nodes[node].routes.first(where: { $0.method == method }) else {
+                return .methodNotAllowed(allowed: nodes[node].routes.map(\.method))
             }
-            guard wantsParameters else { return .found(entry.value, parameters: [:]) }
+            guard wantsParameters else { return .found(place: entry.place, parameters: [:]) }
             var parameters: [String: String] = [:]
             for (name, segment) in zip(entry.names, segments) {
                 guard let value = Substring(decoding: path[segment], as: UTF8.self).percentDecoded() else { return .notFound }
                 parameters[name] = value
             }
-            return .found(entry.value, parameters: parameters)
+            return .found(place: entry.place, parameters: parameters)
         }
     }
 
@@ -77,14 +104,16 @@ package struct RouteTable<Value: Sendable>: Sendable {
     ///   - start: of what is left of the path, behind its slash; beyond its end where nothing is left.
     ///   - parameters: the segments that stand for one.
     private func find(_ path: UnsafeBufferPointer<UInt8>, _ start: Int, _ index: Int, _ parameters: inout [Range<Int>]) -> Int? {
-        guard start <= path.count else { return nodes[index].values.isEmpty ? nil : index }
-        let segment = start..<(path[start...].firstIndex(of: UInt8(ascii: "/")) ?? path.count)
-        for literal in nodes[index].literals where literal.text.count == segment.count && path[segment].elementsEqual(literal.text) {
-            if let found = find(path, segment.upperBound + 1, literal.next, &parameters) { return found }
+        guard start <= path.count else { return nodes[index].routes.isEmpty ? nil : index }
+        var end = start
+        while end < path.count, path[end] != UInt8(ascii: "/") { end += 1 }
+        for literal in nodes[index].literals where literal.text.count == end - start {
+            guard literal.text.elementsEqual(path[start..<end]) else { continue }
+            if let found = find(path, end + 1, literal.next, &parameters) { return found }
         }
-        guard let next = nodes[index].parameter, !segment.isEmpty else { return nil }
-        parameters.append(segment)
-        if let found = find(path, segment.upperBound + 1, next, &parameters) { return found }
+        guard let next = nodes[index].parameter, start < end else { return nil }
+        parameters.append(start..<end)
+        if let found = find(path, end + 1, next, &parameters) { return found }
         parameters.removeLast()
         return nil
     }

@@ -65,6 +65,20 @@ import Testing
         #expect(ends == 3)
     }
 
+    /// Long values are looked at in words: each place of a word, and what stands beside what is right.
+    @Test func `every byte of a value counts, wherever it stands`() {
+        for place in 0..<32 {
+            for byte in UInt8.min...UInt8.max {
+                var value = Array("0123456789abcdefghijklmnopqrstuv ~".utf8)
+                value[place] = byte
+                let isControl = byte < 0x20 && byte != 0x09 || byte == 0x7f
+                let status = RequestDecoderTests.refusal(Array("GET / HTTP/1.1\r\nHost: h\r\nX: ".utf8) + value + Array("\r\n\r\n".utf8))
+                // Above 0x7f it is no UTF-8 by itself.
+                #expect(status == (isControl || byte > 0x7f ? 400 : nil), "\(byte) at \(place)")
+            }
+        }
+    }
+
     @Test(arguments: [
         "GET  / HTTP/1.1\r\nHost: h\r\n\r\n", "GET /  HTTP/1.1\r\nHost: h\r\n\r\n", "GET\t/ HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET / HTTP/1.1 \r\nHost: h\r\n\r\n", " GET / HTTP/1.1\r\nHost: h\r\n\r\n", "G(T / HTTP/1.1\r\nHost: h\r\n\r\n",

@@ -59,14 +59,16 @@ final class Admission: Sendable {
     /// The fields that go to a service, wherever it runs.
     func fields() -> HTTPHeaders {
         var fields = HeadPolicy.forwarded(head.headers)
-        fields.replaceOrAdd(name: "x-request-id", value: requestID)
+        fields.add(name: "x-request-id", value: requestID)
         if let token { fields.replaceOrAdd(name: "authorization", value: "Bearer \(token)") }
         fields.add(name: "x-forwarded-for", value: client.description)
-        fields.add(name: "x-forwarded-proto", value: scheme)
         // A trace begins here where none has begun before.
         if !fields.contains(name: "traceparent") { fields.add(name: "traceparent", value: Trace.begin()) }
+        guard let rule = plan.rule else { return fields }
+        // The services of this house make no addresses from what somebody has called them; others do.
+        fields.add(name: "x-forwarded-proto", value: scheme)
         if let host = head.headers.first(name: "host") { fields.add(name: "x-forwarded-host", value: host) }
-        return plan.rule?.rewritten(fields) ?? fields
+        return rule.rewritten(fields)
     }
 }
 

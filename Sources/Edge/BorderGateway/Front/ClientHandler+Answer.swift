@@ -21,7 +21,9 @@ extension ClientHandler: AnswerTarget {
             saidClose = true
         }
         if let admission {
-            answer.headers.replaceOrAdd(name: "x-request-id", value: admission.requestID)
+            if answer.headers.first(name: "x-request-id") != admission.requestID {
+                answer.headers.replaceOrAdd(name: "x-request-id", value: admission.requestID)
+            }
             for (name, value) in admission.told { answer.headers.add(name: name, value: value) }
         }
         if !isStream {
@@ -49,16 +51,14 @@ extension ClientHandler: AnswerTarget {
         timer?.task.cancel()
         timer = nil
         forwarding = nil
-        let (near, far) = Tunnel.pair(idleLimit: gateway.policy.configuration.tunnelIdleTime)
+        let (near, far) = Tunnel.pair(idleLimit: policy.configuration.tunnelIdleTime)
         let pipeline = context.pipeline.syncOperations
         do {
-            let parts = try pipeline.handler(type: RequestParts<ConnectionBytes>.self)
-            let rest = parts.source.buffer
+            let parts = try pipeline.handler(type: ConnectionParts.self)
+            let rest = parts.buffer
             try pipeline.addHandler(near)
             let farRest = try connection.become(far)
-            for handler in [context, try pipeline.context(handlerType: HTTPResponseEncoder.self), try pipeline.context(handler: parts)] {
-                pipeline.removeHandler(context: handler, promise: nil)
-            }
+            for handler in [context, try pipeline.context(handler: parts)] { pipeline.removeHandler(context: handler, promise: nil) }
             near.begin(with: rest)
             far.begin(with: farRest)
         } catch {
@@ -89,13 +89,15 @@ extension ClientHandler: AnswerTarget {
     func end() {
         guard let context else { return }
         forwarding = nil
-        let sent = context.eventLoop.makePromise(of: Void.self)
-        // The encoder would end a body that the answer to HEAD does not have.
+        // To be closed once all of it is sent.
+        let closes = (saidClose || isStream) && isRequestWhole
+        let sent = closes ? context.eventLoop.makePromise(of: Void.self) : nil
+        // An encoder would end a body that the answer to HEAD does not have.
         if isStream || head?.method != .HEAD {
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: sent)
         } else {
             context.flush()
-            sent.succeed()
+            sent?.succeed()
         }
         count()
         admission = nil
@@ -104,13 +106,13 @@ extension ClientHandler: AnswerTarget {
             phase = .idle
             head = nil
             hasBegunAnswer = false
-            limit(to: gateway.policy.configuration.idleTime)
+            limit(to: policy.configuration.idleTime)
             // Whoever sends requests and takes no answers is not read from.
             owesRead = !context.channel.isWritable
             if !owesRead { context.read() }
-        } else if isRequestWhole {
+        } else if let sent {
             phase = .draining
-            limit(to: gateway.policy.configuration.idleTime)
+            limit(to: policy.configuration.idleTime)
             let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
             sent.futureResult.whenComplete { _ in bound.value.close(promise: nil) }
         } else {
@@ -122,7 +124,7 @@ extension ClientHandler: AnswerTarget {
     func count() {
         let time = NIODeadline.now() - startedAt
         (admission?.plan.meters ?? .none).count(status, nanoseconds: time.nanoseconds)
-        guard gateway.policy.configuration.hasAccessLog, let head else { return }
+        guard policy.configuration.hasAccessLog, let head else { return }
         gateway.logger.info(
             "request",
             metadata: [

@@ -6,7 +6,7 @@ extension ClientHandler {
     /// - Parameter body: nil where it is a stream.
     func pass(_ admission: Admission, _ body: ByteBuffer?, then goOn: @escaping (ClientHandler) -> Void) {
         guard let context else { return }
-        let settings = gateway.policy.configuration.firewall
+        let settings = policy.configuration.firewall
         guard !gateway.firewall.letsPass(admission, body, settings, on: context.eventLoop) else { return goOn(self) }
         phase = .judging
         limit(to: Firewall.time)

@@ -11,7 +11,7 @@ extension ClientHandler {
         case is HeadBegun:
             guard case .idle = phase else { return }
             isHeadBegun = true
-            limit(to: gateway.policy.configuration.headTime)
+            limit(to: policy.configuration.headTime)
         case ChannelEvent.inputClosed:
             isInputClosed = true
             switch phase {

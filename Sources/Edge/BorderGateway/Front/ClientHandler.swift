@@ -37,6 +37,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     static let drainTime = TimeSpan.seconds(2)
 
     let gateway: Gateway
+    /// As the settings were when the request came.
+    var policy: Gateway.Policy
     let pool: UpstreamPool
     let peer: IPAddress
     let scheme: String
@@ -72,6 +74,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
     ///   - isStream: whether it is a stream of HTTP/2.
     init(_ gateway: Gateway, pool: UpstreamPool, peer: IPAddress, scheme: String, isStream: Bool) {
         self.gateway = gateway
+        policy = gateway.policy
         self.pool = pool
         self.peer = peer
         self.scheme = scheme
@@ -89,7 +92,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func begin(_ context: ChannelHandlerContext) {
         // Clients open connections before they need them; a head has its own time, from its first byte.
-        limit(to: gateway.policy.configuration.idleTime)
+        limit(to: policy.configuration.idleTime)
         context.read()
     }
 
@@ -143,6 +146,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func take(_ head: HTTPRequestHead) {
         number &+= 1
+        policy = gateway.policy
         self.head = head
         startedAt = .now()
         isHeadBegun = false
@@ -152,7 +156,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         hasBegunAnswer = false
         phase = .deciding
         do {
-            let admission = try gateway.admit(head, peer: peer, scheme: scheme)
+            let admission = try gateway.admit(head, by: policy, peer: peer, scheme: scheme)
             self.admission = admission
             limit(to: admission.plan.time)
             if let identity = gateway.knownIdentity(admission) {
@@ -186,7 +190,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         let admission = admission.handedOn(as: identity)
         self.admission = admission
         do {
-            try gateway.admit(identity)
+            try gateway.admit(identity, by: policy)
         } catch {
             return refuse(error)
         }
@@ -209,7 +213,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
             }
         } else {
             phase = .collecting(admission)
-            if head.hasBody { limit(to: gateway.policy.configuration.bodyTime) }
+            if head.hasBody { limit(to: policy.configuration.bodyTime) }
             context.read()
         }
     }

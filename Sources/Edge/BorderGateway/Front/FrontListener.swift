@@ -114,7 +114,7 @@ package struct FrontListener: Service {
     private func serveHTTP1(_ channel: any Channel, _ peer: IPAddress, scheme: String) -> EventLoopFuture<Void> {
         channel.eventLoop.makeCompletedFuture {
             try channel.pipeline.syncOperations.addHandlers([
-                HTTPResponseEncoder(), RequestParts(of: ConnectionBytes()),
+                ConnectionParts(),
                 ClientHandler(gateway, pool: gateway.pools.pool(of: channel.eventLoop), peer: peer, scheme: scheme, isStream: false),
             ])
         }
@@ -136,7 +136,7 @@ package struct FrontListener: Service {
         ) { stream in
             stream.setOption(.autoRead, value: false).flatMapThrowing {
                 try stream.pipeline.syncOperations.addHandlers([
-                    HTTP2FramePayloadToHTTP1ServerCodec(), RequestParts(of: StreamFrames()),
+                    HTTP2FramePayloadToHTTP1ServerCodec(), StreamParts(),
                     ClientHandler(gateway, pool: gateway.pools.pool(of: stream.eventLoop), peer: peer, scheme: "https", isStream: true),
                 ])
             }

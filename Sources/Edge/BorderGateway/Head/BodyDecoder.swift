@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 
 /// Takes a body apart that is delimited in one of the ways of HTTP/1. Trailers are dropped.
@@ -111,7 +112,9 @@ extension ByteBuffer {
     func lengthOfHead(from scanned: inout Int) throws(Refusal) -> Int? {
         let bareLineFeed = -1
         let length: Int? = withUnsafeReadableBytes { bytes in
-            for index in scanned..<bytes.count where bytes[index] == .lf {
+            while scanned < bytes.count, let found = memchr(bytes.baseAddress! + scanned, Int32(UInt8.lf), bytes.count - scanned) {
+                let index = UnsafeRawPointer(found) - bytes.baseAddress!
+                scanned = index + 1
                 guard index > 0, bytes[index - 1] == .cr else { return bareLineFeed }
                 if index >= 3, bytes[index - 2] == .lf { return index + 1 }
             }

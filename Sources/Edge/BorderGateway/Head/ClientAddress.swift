@@ -82,10 +82,10 @@ package struct ClientAddress: Sendable {
     /// - Parameters:
     ///   - peer: the other end of the connection.
     ///   - fields: the values of `X-Forwarded-For`, in their order.
-    package func find(peer: IPAddress, forwardedFor fields: [String]) -> IPAddress {
+    package func find(peer: IPAddress, forwardedFor fields: @autoclosure () -> [String]) -> IPAddress {
         guard isTrusted(peer) else { return peer }
         var client = peer
-        let entries = fields.joined(separator: ",").split(separator: ",", omittingEmptySubsequences: false)
+        let entries = fields().joined(separator: ",").split(separator: ",", omittingEmptySubsequences: false)
         for entry in entries.reversed().prefix(ClientAddress.longestChain) {
             guard let address = ClientAddress.address(entry.trimmingBlanks()) else { return client }
             client = address

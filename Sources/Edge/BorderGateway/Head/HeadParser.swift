@@ -120,6 +120,8 @@ struct HeadParser {
         while bytes[index] == 0x20 || bytes[index] == 0x09 { index += 1 }
         let start = index
         var isASCII = true
+        // Most of a long value, such as a token: eight at a time as long as all of them are plain.
+        while index + 8 <= bytes.count, bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self).isPlainText { index += 8 }
         while true {
             let byte = bytes[index]
             if byte == .cr { break }
@@ -138,6 +140,15 @@ struct HeadParser {
             throw .malformed("The value of a field is not UTF-8.")
         }
         return text
+    }
+}
+
+extension UInt64 {
+    /// Whether each of its eight bytes is of ASCII and stands for something to be read. In doubt it says no.
+    fileprivate var isPlainText: Bool {
+        let (ones, highs) = (0x0101_0101_0101_0101 as UInt64, 0x8080_8080_8080_8080 as UInt64)
+        let isDelete = self ^ 0x7f7f_7f7f_7f7f_7f7f
+        return (self | (self &- ones &* 0x20) | (isDelete &- ones)) & highs == 0
     }
 }
 

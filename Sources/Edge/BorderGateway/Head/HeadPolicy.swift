@@ -43,7 +43,7 @@ package enum HeadPolicy {
         var kinds: [String: Kind] = [:]
         let all = [
             (ofOneConnection, Kind.ofOneConnection), (identity.union(origin), .inner), (single, .single),
-            (["host", "content-length"], .ofRequest),
+            (["host", "content-length", "x-request-id"], .ofRequest),
         ]
         for (names, kind) in all { for name in names { kinds[name, default: []].insert(kind) } }
         return kinds
@@ -125,6 +125,8 @@ package enum HeadPolicy {
 
     /// The fields of an answer that go to the client.
     package static func returned(_ fields: HTTPHeaders) -> HTTPHeaders {
+        // Most answers have none that stays behind.
+        guard fields.contains(where: { isOfOneConnection($0.name, or: []) }) else { return fields }
         let named = named(by: fields)
         var result = HTTPHeaders()
         result.reserveCapacity(fields.count + 2)

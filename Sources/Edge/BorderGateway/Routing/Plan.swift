@@ -2,7 +2,7 @@ package import Discovery
 package import Values
 
 /// Where requests of a route go, and within which bounds.
-package struct Plan: Sendable {
+package final class Plan: Sendable {
     package enum Destination: Sendable {
         case service(ServiceName)
         /// Instances that an operator's route names.
@@ -13,25 +13,29 @@ package struct Plan: Sendable {
         case document
     }
 
+    /// Where an operator's route says nothing else.
+    static let usualBodyLimit = 64 * 1024
+    static let usualTime = TimeSpan.seconds(12)
+
     /// What it is called in metrics: its path with parameters in braces.
-    package var name: String
-    package var destination: Destination
+    package let name: String
+    package let destination: Destination
     /// Whether a request may arrive twice and still have its effect once.
-    package var isRepeatable: Bool
+    package let isRepeatable: Bool
     /// The largest body, in bytes.
-    package var bodyLimit: Int
+    package let bodyLimit: Int
     /// From the head of a request to the end of its answer; between two pieces where bodies are streams.
-    package var time: TimeSpan
+    package let time: TimeSpan
     /// Whether bodies go through as they come. Others are whole before the service is asked, which therefore can be asked twice.
-    package var isStream: Bool
-    package var limits: [RateRule]
+    package let isStream: Bool
+    package let limits: [RateRule]
     /// What an operator's route changes on the way.
-    package var rule: RouteRule?
+    package let rule: RouteRule?
     let meters: RouteMeters
 
-    package init(
-        name: String, destination: Destination, isRepeatable: Bool, bodyLimit: Int = 64 * 1024, time: TimeSpan = .seconds(12),
-        isStream: Bool = false, limits: [RateRule] = []
+    init(
+        name: String, destination: Destination, isRepeatable: Bool, bodyLimit: Int = usualBodyLimit,
+        time: TimeSpan = usualTime, isStream: Bool = false, limits: [RateRule] = [], rule: RouteRule? = nil
     ) {
         self.name = name
         self.destination = destination
@@ -40,6 +44,7 @@ package struct Plan: Sendable {
         self.time = time
         self.isStream = isStream
         self.limits = limits
+        self.rule = rule
         meters = .of(name)
     }
 }

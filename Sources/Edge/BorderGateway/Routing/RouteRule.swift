@@ -129,12 +129,10 @@ package struct RouteRule: Codable, Hashable, Sendable {
 
     /// - Parameter peer: of its addresses.
     func plan(_ destination: Plan.Destination) -> Plan {
-        var plan = Plan(name: name, destination: destination, isRepeatable: false)
-        if let bodyLimit { plan.bodyLimit = bodyLimit }
-        if let seconds { plan.time = .seconds(Int64(seconds)) }
-        plan.isStream = streams ?? false
-        if let limit = limit.flatMap({ RateLimit($0) }) { plan.limits = [RateRule(name, limit, isPerRoute: true)] }
-        plan.rule = self
-        return plan
+        let limit = limit.flatMap { RateLimit($0) }
+        return Plan(
+            name: name, destination: destination, isRepeatable: false, bodyLimit: bodyLimit ?? Plan.usualBodyLimit,
+            time: seconds.map { .seconds(Int64($0)) } ?? Plan.usualTime, isStream: streams ?? false,
+            limits: limit.map { [RateRule(name, $0, isPerRoute: true)] } ?? [], rule: self)
     }
 }

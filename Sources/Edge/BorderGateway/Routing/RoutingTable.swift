@@ -25,10 +25,12 @@ struct RoutingTable: Sendable {
         let coupons = configuration.coupons.map { RateRule("coupons", $0, isPerRoute: true) }
         var all: [(Route, Plan)] = Contracts.publicRoutes.flatMap { service, routes in
             routes.map { route in
-                var plan = Plan(
-                    name: "\(route.method) \(route.path)", destination: .service(service), isRepeatable: RoutingTable.isRepeatable(route))
-                if RoutingTable.isSignIn(route), let signIn { plan.limits.append(signIn) }
-                if route.path == CouponManagerRoutes.validateCoupon.path, let coupons { plan.limits.append(coupons) }
+                var limits: [RateRule] = []
+                if RoutingTable.isSignIn(route), let signIn { limits.append(signIn) }
+                if route.path == CouponManagerRoutes.validateCoupon.path, let coupons { limits.append(coupons) }
+                let plan = Plan(
+                    name: "\(route.method) \(route.path)", destination: .service(service),
+                    isRepeatable: RoutingTable.isRepeatable(route), limits: limits)
                 return (route, plan)
             }
         }

@@ -27,7 +27,7 @@ protocol AnswerTarget: AnyObject {
 final class Forwarding: UpstreamListener {
     private static let mostAttempts = 3
 
-    private var head: HTTPRequestHead
+    private let head: HTTPRequestHead
     private let namesHost: Bool
     /// Whole; nil where it is a stream.
     private let body: ByteBuffer?
@@ -37,7 +37,11 @@ final class Forwarding: UpstreamListener {
     private let pool: UpstreamPool
     private weak var target: (any AnswerTarget)?
 
+    /// Where it was sent without success.
     private var tried: Set<Instance> = []
+    /// Where it was sent last.
+    private var last: Instance?
+    /// The same, until it is known what came of it.
     private var current: Instance?
     private var connection: UpstreamConnection?
     private var status = 0
@@ -83,15 +87,14 @@ final class Forwarding: UpstreamListener {
             return fail(.unavailable("The service does not answer at the moment.", retryAfter: Int(wait.roundedUpToSeconds)))
         }
         askedAt = .now()
-        tried.insert(instance)
+        last = instance
         current = instance
         pool.connection(to: instance, after: peer.balancer.left(instance)) { [self] result in
             switch result {
             case .success(let connection) where isOver: pool.keep(connection)
             case .success(let connection):
                 self.connection = connection
-                address(to: instance)
-                connection.begin(head, for: self)
+                connection.begin(head, host: namesHost ? nil : instance.authority, millisecondsLeft: millisecondsLeft, for: self)
                 if let body {
                     connection.endRequest(body)
                 } else {
@@ -102,7 +105,7 @@ final class Forwarding: UpstreamListener {
                 guard !isOver else { return }
                 let isOurs = error is UpstreamBusy || LocalTrouble.isCause(of: error)
                 settle(isOurs ? .notAsked : .unreachable)
-                if takesAnother { return attemptSoon() }
+                if takesAnother() { return attemptSoon() }
                 fail(.unavailable(isOurs ? "Too much is in hand here at the moment." : "The service does not answer at the moment."))
             }
         }
@@ -113,15 +116,8 @@ final class Forwarding: UpstreamListener {
         pool.after(RetryPause.random()) { [self] in if !isOver { attempt() } }
     }
 
-    /// Writes into the head what is another for each instance.
-    private func address(to instance: Instance) {
-        if !namesHost {
-            head.headers.replaceOrAdd(name: "host", value: String(instance.address.dropFirst("http://".count)))
-        }
-        if let deadline {
-            let left = max(0, (deadline - .now()).nanoseconds / 1_000_000)
-            head.headers.replaceOrAdd(name: "x-time-left", value: "\(left)")
-        }
+    private var millisecondsLeft: Int64? {
+        deadline.map { max(0, ($0 - .now()).nanoseconds / 1_000_000) }
     }
 
     private func settle(_ outcome: Balancer.Outcome) {
@@ -131,7 +127,8 @@ final class Forwarding: UpstreamListener {
     }
 
     /// Takes one more attempt out of the budget.
-    private var takesAnother: Bool {
+    private func takesAnother() -> Bool {
+        if let last { tried.insert(last) }
         guard tried.count < min(peer.balancer.count, Forwarding.mostAttempts), hasTimeForAnother, peer.budget.take() else { return false }
         peer.retries.increment()
         return true
@@ -146,6 +143,7 @@ final class Forwarding: UpstreamListener {
 
     /// Once more where it was, over a connection that nobody has used before.
     private func takesFreshConnection(to instance: Instance?) -> Bool {
+        if let last { tried.insert(last) }
         guard let instance, !hasTakenFresh, peer.budget.take() else { return false }
         hasTakenFresh = true
         pool.closeIdle(of: instance)
@@ -181,7 +179,7 @@ final class Forwarding: UpstreamListener {
         status = Int(head.status.code)
         time = .since(askedAt)
         isLeaving = !head.isKeepAlive && head.version != .http1_0
-        if (502...504).contains(status), isRepeatable, takesAnother {
+        if (502...504).contains(status), isRepeatable, takesAnother() {
             settle(.failed)
             status = 0
             time = nil
@@ -233,7 +231,7 @@ final class Forwarding: UpstreamListener {
         settle(status != 0 || error is Refusal ? .failed : reused != nil ? .notAsked : .silent)
         connection = nil
         if status == 0 {
-            if isRepeatable, takesAnother || takesFreshConnection(to: reused) {
+            if isRepeatable, takesAnother() || takesFreshConnection(to: reused) {
                 return reused == nil ? attemptSoon() : attempt()
             }
             return fail(Problem(502, "bad-gateway", "The service has not answered", detail: "Try again in a moment.", retryAfter: 1))

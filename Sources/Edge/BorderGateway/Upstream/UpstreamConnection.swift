@@ -51,7 +51,10 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
     var isWritable: Bool { context?.channel.isWritable ?? false }
 
     /// Sends the head. Its fields say how the body is delimited.
-    func begin(_ head: HTTPRequestHead, for listener: any UpstreamListener) {
+    /// - Parameters:
+    ///   - host: in the field of this name; nil where the head has it.
+    ///   - millisecondsLeft: until whoever asks waits no more; nil where it waits for as long as it takes.
+    func begin(_ head: HTTPRequestHead, host: String?, millisecondsLeft: Int64?, for listener: any UpstreamListener) {
         self.listener = listener
         isRequestSent = false
         isAnswerWhole = false
@@ -63,12 +66,17 @@ final class UpstreamConnection: ChannelInboundHandler, RemovableChannelHandler {
         bytes.writeStaticString(" ")
         bytes.writeString(head.uri)
         bytes.writeStaticString(" HTTP/1.1\r\n")
-        for (name, value) in head.headers {
-            bytes.writeString(name)
-            bytes.writeStaticString(": ")
-            bytes.writeString(value)
+        if let host {
+            bytes.writeStaticString("host: ")
+            bytes.writeString(host)
             bytes.writeStaticString("\r\n")
         }
+        if let millisecondsLeft {
+            bytes.writeStaticString("x-time-left: ")
+            bytes.writeString(String(millisecondsLeft))
+            bytes.writeStaticString("\r\n")
+        }
+        bytes.write(head.headers)
         bytes.writeStaticString("\r\n")
         context.write(wrapOutboundOut(bytes), promise: nil)
     }

@@ -12,7 +12,8 @@ final class UpstreamPool {
     /// Servers that close what is not in use after five seconds are many; this end comes before them, so that no request meets a closed door.
     static let idleLimit = TimeSpan.seconds(4)
 
-    private struct Place {
+    /// The connections to one instance.
+    private final class Place {
         var idle: [UpstreamConnection] = []
         var open = 0
     }
@@ -30,16 +31,17 @@ final class UpstreamPool {
     ///   - done: is called on the loop, perhaps at once.
     func connection(to instance: Instance, after left: Instant?, _ done: @escaping (Result<UpstreamConnection, any Error>) -> Void) {
         let oldest = max(.now - UpstreamPool.idleLimit, left ?? Instant(microseconds: 0))
-        while let known = places[instance]?.idle.popLast() {
+        let place = place(of: instance)
+        while let known = place.idle.popLast() {
             if known.isUsable, known.idleSince > oldest { return done(.success(known)) }
             known.close()
         }
-        guard places[instance, default: Place()].open < UpstreamPool.mostConnections else { return done(.failure(UpstreamBusy())) }
-        places[instance, default: Place()].open += 1
+        guard place.open < UpstreamPool.mostConnections else { return done(.failure(UpstreamBusy())) }
+        place.open += 1
         let connection = UpstreamConnection(instance)
         let bound = NIOLoopBound(connection, eventLoop: loop)
         let whenDone = NIOLoopBound(done, eventLoop: loop)
-        let pool = NIOLoopBound(self, eventLoop: loop)
+        let boundPlace = NIOLoopBound(place, eventLoop: loop)
         ClientBootstrap(group: loop)
             .connectTimeout(UpstreamPool.connectLimit)
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
@@ -51,13 +53,20 @@ final class UpstreamPool {
             .whenComplete { result in
                 switch result {
                 case .success(let channel):
-                    channel.closeFuture.whenComplete { _ in pool.value.places[instance]?.open -= 1 }
+                    channel.closeFuture.whenComplete { _ in boundPlace.value.open -= 1 }
                     whenDone.value(.success(bound.value))
                 case .failure(let error):
-                    pool.value.places[instance]?.open -= 1
+                    boundPlace.value.open -= 1
                     whenDone.value(.failure(error))
                 }
             }
+    }
+
+    private func place(of instance: Instance) -> Place {
+        if let known = places[instance] { return known }
+        let place = Place()
+        places[instance] = place
+        return place
     }
 
     /// Takes back a connection whose answer has ended.
@@ -69,7 +78,7 @@ final class UpstreamPool {
             return closeIdle(of: connection.instance)
         }
         connection.rest()
-        places[connection.instance, default: Place()].idle.append(connection)
+        place(of: connection.instance).idle.append(connection)
         if !isSweepDue { sweepLater() }
     }
 
@@ -82,9 +91,10 @@ final class UpstreamPool {
     private func sweep() {
         isSweepDue = false
         let oldest = Instant.now - UpstreamPool.idleLimit
-        for (instance, place) in places {
-            places[instance]?.idle = place.idle.filter { $0.isUsable && $0.idleSince > oldest }
-            for connection in place.idle where !connection.isUsable || connection.idleSince <= oldest { connection.close() }
+        for place in places.values {
+            let over = place.idle.filter { !$0.isUsable || $0.idleSince <= oldest }
+            place.idle.removeAll { !$0.isUsable || $0.idleSince <= oldest }
+            for connection in over { connection.close() }
         }
         places = places.filter { $0.value.open > 0 || !$0.value.idle.isEmpty }
         if places.values.contains(where: { !$0.idle.isEmpty }) { sweepLater() }
@@ -106,8 +116,9 @@ final class UpstreamPool {
 
     /// The same of one instance.
     func closeIdle(of instance: Instance) {
-        let idle = places[instance]?.idle ?? []
-        places[instance]?.idle = []
+        guard let place = places[instance] else { return }
+        let idle = place.idle
+        place.idle = []
         for connection in idle { connection.close() }
     }
 }

@@ -78,6 +78,16 @@ package final class IdentityVerifier: Sendable {
         let expires: Date
     }
 
+    /// The field `Authorization` as it came. Hashed by its end alone, which is of the signature: only what was verified is kept, and nobody can
+    /// choose many of one hash.
+    private struct Field: Hashable {
+        let text: String
+
+        func hash(into hasher: inout Hasher) {
+            hasher.combine(text.utf8.suffix(16).reduce(UInt64(0)) { $0 &* 31 &+ UInt64($1) })
+        }
+    }
+
     private static let largestCache = 20_000
     /// How long after a fetch an unknown key id does not cause another.
     private static let coolDown = TimeSpan.seconds(5)
@@ -87,7 +97,7 @@ package final class IdentityVerifier: Sendable {
     private let fetchKeys: @Sendable () async throws -> String
     private let exchange: (@Sendable (String) async throws -> String)?
     private let keys = Mutex<(collection: JWTKeyCollection, fetched: Instant)?>(nil)
-    private let verified = Mutex<[String: Verified]>([:])
+    private let verified = Mutex<[Field: Verified]>([:])
     private let exchanges = Mutex<[String: Task<String, any Error>]>([:])
 
     /// - Parameters:
@@ -102,8 +112,7 @@ package final class IdentityVerifier: Sendable {
 
     /// Whose it is, where that was found out before; nil says nothing.
     package func remembered(_ authorization: String) -> Identity? {
-        guard let token = IdentityVerifier.token(of: authorization), let known = verified.withLock({ $0[token] }), known.expires > Date()
-        else { return nil }
+        guard let known = verified.withLock({ $0[Field(text: authorization)] }), known.expires > Date() else { return nil }
         return known.identity
     }
 
@@ -132,7 +141,7 @@ package final class IdentityVerifier: Sendable {
                 verified = verified.filter { $0.value.expires > now }
                 if verified.count >= IdentityVerifier.largestCache { verified.removeAll() }
             }
-            verified[said] = Verified(identity: identity, expires: claims.exp.value - reserve)
+            verified[Field(text: authorization)] = Verified(identity: identity, expires: claims.exp.value - reserve)
         }
         return identity
     }
