@@ -74,6 +74,17 @@ final class Journal: Sendable {
         Message(id: id, name: name, json: "{}")
     }
 
+    @Test func `what a message causes belongs to its trace`() async throws {
+        let seen = Mutex<[String?]>([])
+        let consumer = Consumer(
+            "q.test", [.on(SomethingHappened.self) { _ in seen.withLock { $0 = [Correlation.id, Correlation.traceparent] } }])
+        let envelope = Envelope(
+            id: MessageID(), time: .now, aggregateID: "a", aggregateVersion: 1, correlationID: "request-1", traceparent: "00-ab-cd-01",
+            body: SomethingHappened(text: "a"))
+        try await consumer.handle(Message(id: envelope.id, name: SomethingHappened.name, json: try JSON.text(of: envelope)))
+        #expect(seen.withLock { $0 } == ["\(envelope.id)", "00-ab-cd-01"])
+    }
+
     @Test(arguments: BrokerKind.allCases)
     func `every queue that wants a message gets it, others do not`(kind: BrokerKind) async throws {
         try await kind.withBroker { broker in

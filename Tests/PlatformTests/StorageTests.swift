@@ -193,10 +193,8 @@ enum Engine: String, CaseIterable, Sendable {
     @Test(arguments: Engine.allCases)
     func `a write knows where its caller's work came from`(engine: Engine) async throws {
         try await engine.withDatabase { database, _ in
-            let known = try await Correlation.$id.withValue("request-1") {
-                try await Correlation.$traceparent.withValue("00-ab-cd-01") {
-                    try await database.write { _ in [Correlation.id, Correlation.traceparent] }
-                }
+            let known = try await Correlation.$current.withValue(Correlation(id: "request-1", traceparent: "00-ab-cd-01")) {
+                try await database.write { _ in [Correlation.id, Correlation.traceparent] }
             }
             #expect(known == ["request-1", "00-ab-cd-01"])
             #expect(try await database.write { _ in Correlation.id } == nil)

@@ -87,6 +87,22 @@ private enum TestKind: IdentifierKind { static let prefix = "test" }
         #expect(Currency("XXX") == nil)
     }
 
+    @Test(arguments: [
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", true),
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", true),
+        ("", false), ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1", false),
+        ("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", false),
+        ("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false),
+        ("00-00000000000000000000000000000000-b7ad6b7169203331-01", false),
+        ("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", false),
+        ("00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false),
+        ("00-0af7651916cd43dd8448eb211c80319g-b7ad6b7169203331-01", false),
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-", false),
+    ])
+    func `a trace is told from what only looks like one`(text: String, isTrace: Bool) {
+        #expect(Correlation.isTrace(text) == isTrace)
+    }
+
     @Test func `a literal segment wins over a parameter, and a wrong method is told from a wrong path`() {
         let table = RouteTable([
             (Route(.get, "/events/{id}", .anyone), "event"), (Route(.get, "/events/popular", .anyone), "popular"),

@@ -37,6 +37,25 @@ struct EventManagerTests {
         }
     }
 
+    @Test func `a trace goes on to peers and into events`() async throws {
+        try await withEvents { service, peers in
+            let event = try await service.published(peers, try await service.organizer(peers).id)
+            let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+            for (said, expected) in [(trace, trace as String?), ("00-\(trace)", nil), ("no trace", nil)] {
+                let answer = try await service.call(
+                    .patch, "/api/v1/events/\(event.id)", as: .user(peers.manager), headers: ["traceparent": said, "X-Request-Id": "r-1"],
+                    json: #"{"name": "Traced by \#(said.count)"}"#)
+                try #require(answer.status == 200)
+                let last = try await service.text("SELECT json AS text FROM outbox ORDER BY id DESC LIMIT 1")
+                #expect(try JSON.value(Envelope<EventChanged>.self, from: last).traceparent == expected)
+                #expect(try JSON.value(Envelope<EventChanged>.self, from: last).correlationID == "r-1")
+                try await service.call(
+                    .post, "/api/v1/organizers", as: .user(peers.owner), headers: ["traceparent": said], body: NewOrganizer(name: "Traced"))
+                #expect(peers.traces.last == expected)
+            }
+        }
+    }
+
     @Test func `an owner who could not be told to Authentication is told later`() async throws {
         try await withEvents { service, peers in
             peers.fail(.authentication, true)
@@ -799,6 +818,7 @@ private final class EventPeers: Sendable {
         var failing: Set<ServiceName> = []
         var failingEvent: EventID?
         var steps: [String] = []
+        var traces: [String?] = []
     }
 
     let owner = UserID()
@@ -808,6 +828,8 @@ private final class EventPeers: Sendable {
     private let state = Mutex(State())
 
     var steps: [String] { state.withLock { $0.steps } }
+    /// Of the requests that came here, which traces they belong to.
+    var traces: [String?] { state.withLock { $0.traces } }
     var ownersTold: Int { state.withLock { $0.ownersTold } }
 
     func role(of user: UserID, in organizer: OrganizerID) -> Role? { state.withLock { $0.roles[organizer]?[user] } }
@@ -850,6 +872,7 @@ private final class EventPeers: Sendable {
     private func answer(
         _ service: ServiceName, _ request: PeerRequest, _ body: ([String], [UInt8]) throws -> PeerResponse
     ) throws -> PeerResponse {
+        state.withLock { $0.traces.append(request.headers[.traceparent]) }
         do {
             if state.withLock({ $0.failing.contains(service) }) { throw Problem.unavailable("It is down.") }
             return try body(request.target.split(separator: "/").map(String.init), request.body)

@@ -44,7 +44,8 @@ import Values
         let token = try await tokens.sign(IdentityVerifierTests.claims(expires: .now + 10))
         #expect(verifier.remembered("Bearer \(token)") == nil)
         #expect(try await verifier.identity("Bearer \(token)").user != nil)
-        #expect(verifier.remembered("bearer \(token)")?.user?.id == IdentityVerifierTests.user)
+        #expect(verifier.remembered("Bearer \(token)")?.user?.id == IdentityVerifierTests.user)
+        #expect(try await verifier.identity("bearer \(token)").user?.id == IdentityVerifierTests.user)
         for scheme in ["Digest", "BEARE ", "Basic "] { #expect(verifier.remembered("\(scheme) \(token)") == nil) }
         try await eventually("it has expired") { verifier.remembered("Bearer \(token)") == nil }
     }

@@ -53,6 +53,7 @@ package struct PeerClient: Sendable {
         case .nobody: break
         }
         if let requestID = Correlation.id { headers[.requestID] = requestID }
+        if let traceparent = Correlation.traceparent { headers[.traceparent] = traceparent }
         if let idempotencyKey { headers[.idempotencyKey] = idempotencyKey }
         var bytes: [UInt8] = []
         if let body {
@@ -76,6 +77,15 @@ package struct PeerClient: Sendable {
             throw Problem.unavailable("\(service) answered \(response.status).")
         }
         return response
+    }
+}
+
+extension HTTPFields {
+    /// What the subscript says, without a sequence of values and a text made of it where there is one, as there nearly always is.
+    package func value(of name: HTTPField.Name) -> String? {
+        var value: String?
+        for field in self where field.name == name { value = value.map { "\($0), \(field.value)" } ?? field.value }
+        return value
     }
 }
 

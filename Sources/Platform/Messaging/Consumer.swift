@@ -14,7 +14,10 @@ package struct Consumer: Sendable {
             _ type: Body.Type, _ handle: @escaping @Sendable (Envelope<Body>) async throws -> Void
         ) -> Handler {
             Handler(event: Body.name) { message in
-                try await handle(try JSON.value(Envelope<Body>.self, from: message.json))
+                let envelope = try JSON.value(Envelope<Body>.self, from: message.json)
+                try await Correlation.$current.withValue(Correlation(id: "\(message.id)", traceparent: envelope.traceparent)) {
+                    try await handle(envelope)
+                }
             }
         }
     }
@@ -72,9 +75,7 @@ package struct ConsumerRunner: Service {
 
     private func handle(_ message: Message) async -> Outcome {
         do {
-            try await Correlation.$id.withValue("\(message.id)") {
-                try await consumer.handle(message)
-            }
+            try await consumer.handle(message)
             return .handled
         } catch {
             logger.warning(

@@ -12,6 +12,7 @@ package struct Inbox: Sendable {
 
     private struct Arrival: Sendable {
         let event: MessageID
+        let traceparent = Correlation.traceparent
         let effect: Effect
     }
 
@@ -27,7 +28,8 @@ package struct Inbox: Sendable {
             var fresh = try Inbox.accept(arrivals.map(\.event), by: consumer, in: tx)
             // One that came twice at the same time is handled once.
             for arrival in arrivals where fresh.remove(arrival.event) != nil {
-                try Correlation.$id.withValue("\(arrival.event)") { try arrival.effect(tx) }
+                let correlation = Correlation(id: "\(arrival.event)", traceparent: arrival.traceparent)
+                try Correlation.$current.withValue(correlation) { try arrival.effect(tx) }
             }
             return arrivals.map { _ in .success(()) }
         }

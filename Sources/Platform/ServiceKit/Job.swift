@@ -36,7 +36,7 @@ package struct JobRunner: Service {
         await withGracefulShutdownHandler {
             while !Task.isCancelled, !Task.isShuttingDownGracefully {
                 do {
-                    try await Correlation.$id.withValue("job:\(job.name)") { try await job.work() }
+                    try await Correlation.$current.withValue(Correlation(id: "job:\(job.name)")) { try await job.work() }
                 } catch {
                     logger.warning("a job failed; it is tried again", metadata: ["job": "\(job.name)", "error": "\(error)"])
                 }

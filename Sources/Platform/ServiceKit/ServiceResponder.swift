@@ -75,7 +75,7 @@ package final class ServiceResponder: Sendable {
         var reply: Reply
         do {
             reply = try await Deadline.$current.withValue(Deadline.current ?? .now + ServiceResponder.time(for: request)) {
-                try await Correlation.$id.withValue(requestID) {
+                try await Correlation.$current.withValue(ServiceResponder.correlation(of: request, requestID)) {
                     try await answer(request, requestID: requestID)
                 }
             }
@@ -90,8 +90,13 @@ package final class ServiceResponder: Sendable {
         return reply
     }
 
+    private static func correlation(of request: IncomingRequest, _ requestID: String) -> Correlation {
+        let traceparent = request.headers.value(of: .traceparent)
+        return Correlation(id: requestID, traceparent: traceparent.flatMap { Correlation.isTrace($0) ? $0 : nil })
+    }
+
     private static func time(for request: IncomingRequest) -> TimeSpan {
-        guard let said = request.headers[.timeLeft].flatMap({ Int64($0) }), said >= 0 else { return timeLimit }
+        guard let said = request.headers.value(of: .timeLeft).flatMap({ Int64($0) }), said >= 0 else { return timeLimit }
         return .milliseconds(min(said, timeLimit.microseconds / 1_000))
     }
 
@@ -115,7 +120,7 @@ package final class ServiceResponder: Sendable {
                 let call = try await call(
                     target.endpoint.route, request, path: parts[0], query: parts.count > 1 ? parts[1] : "",
                     parameters: parameters, requestID: requestID)
-                guard let principal = call.principal, let key = request.headers[.idempotencyKey] else {
+                guard let principal = call.principal, let key = request.headers.value(of: .idempotencyKey) else {
                     return try await target.endpoint.handle(call)
                 }
                 let flight = "\(principal) \(key)"
@@ -132,7 +137,7 @@ package final class ServiceResponder: Sendable {
     private func call(
         _ route: Route, _ request: IncomingRequest, path: Substring, query: Substring, parameters: [String: String], requestID: String
     ) async throws -> Call {
-        let identity = try await verifier.identity(request.headers[.authorization])
+        let identity = try await verifier.identity(request.headers.value(of: .authorization))
         if let key = identity.user?.key, !key.covers(route) {
             throw Problem.forbidden(
                 route.isForPrograms

@@ -81,7 +81,7 @@ struct LaneMember<Item: Sendable, Value: Sendable>: PendingWork {
 final class Outcome<Value: Sendable>: Waiter {
     let home = HomeLoop.current
     let deadline: Instant?
-    private let correlation = (id: Correlation.id, traceparent: Correlation.traceparent)
+    private let correlation = Correlation.current
     private let result = Mutex<Result<Value, any Error>?>(nil)
     private let continuation: Mutex<CheckedContinuation<Value, any Error>?>
 
@@ -93,9 +93,7 @@ final class Outcome<Value: Sendable>: Waiter {
     /// Runs a body on the engine's thread with what its caller's task knows of where the work came from.
     func asItsCaller<Result>(_ body: () throws -> Result) throws -> Result {
         guard correlation.id != nil || correlation.traceparent != nil else { return try body() }
-        return try Correlation.$id.withValue(correlation.id) {
-            try Correlation.$traceparent.withValue(correlation.traceparent) { try body() }
-        }
+        return try Correlation.$current.withValue(correlation) { try body() }
     }
 
     func keep(_ result: Result<Value, any Error>) {

@@ -303,10 +303,17 @@ extension HouseSettings {
         }
     }
 
-    /// Where operators look at the gateway: by default beside the front door, on any port that is free where that takes one.
+    /// Where operators look at the gateway: by default beside the front door, on any port that is free where that takes one. Behind the last
+    /// port there is none; there it is the one before.
     fileprivate func adminAddress(beside front: ListenAddress) throws -> ListenAddress {
         let said = try AdminConfiguration(configuration.scoped(to: "borderGateway.admin").snapshot())
-        return ListenAddress(host: said.host, port: said.port ?? (front.port == 0 ? 0 : min(front.port + 1, 65_535)))
+        let beside =
+            switch front.port {
+            case 0: 0
+            case 65_535: 65_534
+            default: front.port + 1
+            }
+        return ListenAddress(host: said.host, port: said.port ?? beside)
     }
 
     fileprivate func environment(of server: ServiceName) -> EdgeEnvironment {

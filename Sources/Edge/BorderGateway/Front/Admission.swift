@@ -63,7 +63,9 @@ final class Admission: Sendable {
         if let token { fields.replaceOrAdd(name: "authorization", value: "Bearer \(token)") }
         fields.add(name: "x-forwarded-for", value: client.description)
         // A trace begins here where none has begun before.
-        if !fields.contains(name: "traceparent") { fields.add(name: "traceparent", value: Trace.begin()) }
+        if !(fields.first(name: "traceparent").map(Correlation.isTrace) ?? false) {
+            fields.replaceOrAdd(name: "traceparent", value: Trace.begin())
+        }
         guard let rule = plan.rule else { return fields }
         // The services of this house make no addresses from what somebody has called them; others do.
         fields.add(name: "x-forwarded-proto", value: scheme)

@@ -74,12 +74,12 @@ private func answer(
 ) async -> Response {
     let reply: Reply
     do {
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > largestBody {
+        if let length = request.headers.value(of: .contentLength).flatMap({ Int($0) }), length > largestBody {
             throw NIOTooManyBytesError(maxBytes: largestBody)
         }
         let body = try await request.body.collect(upTo: largestBody)
         let bytes = body.getBytes(at: body.readerIndex, length: body.readableBytes) ?? []
-        if takes == .json, !bytes.isEmpty, let type = request.headers[.contentType], !type.lowercased().contains("json") {
+        if takes == .json, !bytes.isEmpty, let type = request.headers.value(of: .contentType), !type.lowercased().contains("json") {
             throw Problem(415, "unsupported-media-type", "The body must be JSON", detail: "Send it with Content-Type: application/json.")
         }
         reply = await respond(

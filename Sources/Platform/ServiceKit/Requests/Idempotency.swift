@@ -128,7 +128,7 @@ extension Call {
 
     /// The key that this operation demands; 400 if it is missing.
     package func idempotencyKey() throws -> IdempotencyKey {
-        guard let key = headers[.idempotencyKey], !key.isEmpty, key.utf8.count <= 200 else {
+        guard let key = headers.value(of: .idempotencyKey), !key.isEmpty, key.utf8.count <= 200 else {
             throw Problem(
                 400, "idempotency-key-required", "An Idempotency-Key is required",
                 detail: "Send a field Idempotency-Key with a value of your choice, 1 to 200 characters, new for each new request.")

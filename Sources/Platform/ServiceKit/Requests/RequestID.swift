@@ -5,7 +5,7 @@ import Values
 /// What a request is called in logs and in problem documents.
 package enum RequestID {
     /// The one that the caller has chosen, if it is a plausible one; else a new one.
-    package static func of(_ request: IncomingRequest) -> String { of(request.headers[.requestID]) }
+    package static func of(_ request: IncomingRequest) -> String { of(request.headers.value(of: .requestID)) }
 
     package static func of(_ given: String?) -> String {
         guard let given, isPlausible(given) else {
