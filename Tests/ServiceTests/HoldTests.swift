@@ -455,7 +455,7 @@ import Values
                     try tx.row("SELECT COUNT(DISTINCT created_at) AS n FROM hold")!["n"]
                 }
                 let decided = batches - 1
-                #expect(asked == 4 * decided, "\(asked) round trips for \(decided) batches")
+                #expect(asked == 2 * decided, "\(asked) round trips for \(decided) batches")
             }
         }
     }

@@ -75,13 +75,22 @@ struct Bench {
         return try body("\(parent)/data")
     }
 
-    /// Runs a load for the usual time, and tells how it went.
+    /// The same with all clients at one port of one program.
     func measure<S: Script>(_ what: String, _ scripts: [S], port: Int, on program: Program, time: Load.Time? = nil) throws -> LoadResult<S>
     {
-        let before = program.processorSeconds
-        let result = try load.run(scripts, port: port, time: time ?? self.time)
+        try measure(what, scripts, on: [(program, port)], time: time)
+    }
+
+    /// Runs a load for the usual time, and tells how it went.
+    /// - Parameter places: programs and their ports, among which the clients are divided.
+    func measure<S: Script>(
+        _ what: String, _ scripts: [S], on places: [(program: Program, port: Int)], time: Load.Time? = nil
+    ) throws -> LoadResult<S> {
+        func processorSeconds() -> Double { places.reduce(0) { $0 + $1.program.processorSeconds } }
+        let before = processorSeconds()
+        let result = try load.run(scripts, ports: places.map(\.port), time: time ?? self.time)
         guard result.operations.count > 0 else { throw Program.Failure(description: "of \(what) not one was done in time") }
-        let cores = (program.processorSeconds - before) / ((time ?? self.time).warmUp + result.seconds)
+        let cores = (processorSeconds() - before) / ((time ?? self.time).warmUp + result.seconds)
         note(
             """
               \(what): \(result.perSecond.text)/s, p50 \(result.operations.percentile(50).text) ms, \
@@ -98,8 +107,8 @@ struct Benchmark: Sendable {
     let run: @Sendable (Bench) throws -> Outcome
 
     static let all = [
-        holds, purchases, checkIn, memory, start, sellOut, growth, holdsPostgreSQL, purchasesPostgreSQL, messagesRabbitMQ, holdsGrowth,
-        registryHeartbeats, configReads, gateway, gatewayFirewall, gatewayFirewallNginx,
+        holds, purchases, checkIn, memory, start, sellOut, growth, holdsPostgreSQL, holdsInstances, purchasesPostgreSQL, messagesRabbitMQ,
+        holdsGrowth, registryHeartbeats, configReads, gateway, gatewayFirewall, gatewayFirewallNginx,
     ]
 }
 

@@ -168,6 +168,8 @@ package final class ServiceResponder: Sendable {
         case let error as IllegalTransition:
             return .conflict(
                 "illegal-transition", "This cannot be done any more", "The \(error.what) is \(error.from) and cannot become \(error.to).")
+        case let error as StorageError where Idempotency.isTaken(error):
+            return .requestInProgress
         case StorageError.deadline(let begun):
             return .unavailable(
                 begun

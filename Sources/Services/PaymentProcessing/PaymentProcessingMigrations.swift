@@ -31,7 +31,7 @@ enum PaymentProcessingMigrations {
             CREATE INDEX payment_unsettled ON payment (announce_at) WHERE announce_at IS NOT NULL;
             CREATE TABLE payment_attempt (
                 id TEXT PRIMARY KEY,
-                payment_id TEXT NOT NULL REFERENCES payment (id),
+                payment_id TEXT NOT NULL,
                 provider TEXT NOT NULL,
                 method TEXT,
                 return_url TEXT,
@@ -91,7 +91,7 @@ enum PaymentProcessingMigrations {
             CREATE TABLE ledger_entry (
                 movement_id TEXT NOT NULL,
                 account TEXT NOT NULL CHECK (account IN ('buyer', 'provider', 'organizer')),
-                payment_id TEXT NOT NULL REFERENCES payment (id),
+                payment_id TEXT NOT NULL,
                 order_id TEXT NOT NULL,
                 amount BIGINT NOT NULL,
                 currency TEXT NOT NULL,

@@ -18,7 +18,7 @@ enum SalesManagerMigrations {
             CREATE INDEX event_refunding ON event (id) WHERE is_refunding = TRUE;
             CREATE TABLE cart (
                 id TEXT PRIMARY KEY,
-                event_id TEXT REFERENCES event (id),
+                event_id TEXT,
                 state TEXT NOT NULL,
                 hold_id TEXT,
                 hold_version BIGINT NOT NULL DEFAULT 0,
@@ -29,7 +29,7 @@ enum SalesManagerMigrations {
             ) CLUSTERED;
             CREATE TABLE cart_line (
                 id TEXT NOT NULL,
-                cart_id TEXT NOT NULL REFERENCES cart (id),
+                cart_id TEXT NOT NULL,
                 ticket_type_id TEXT NOT NULL,
                 name TEXT NOT NULL,
                 quantity BIGINT NOT NULL CHECK (quantity > 0),
@@ -42,9 +42,9 @@ enum SalesManagerMigrations {
             ) CLUSTERED;
             CREATE TABLE sales_order (
                 id TEXT PRIMARY KEY,
-                cart_id TEXT NOT NULL UNIQUE REFERENCES cart (id),
+                cart_id TEXT NOT NULL UNIQUE,
                 number TEXT NOT NULL UNIQUE,
-                event_id TEXT NOT NULL REFERENCES event (id),
+                event_id TEXT NOT NULL,
                 organizer_id TEXT NOT NULL,
                 status TEXT NOT NULL,
                 end_reason TEXT,
@@ -83,7 +83,7 @@ enum SalesManagerMigrations {
             CREATE INDEX sales_order_address ON sales_order (buyer_address, id);
             CREATE TABLE order_line (
                 id TEXT PRIMARY KEY,
-                order_id TEXT NOT NULL REFERENCES sales_order (id),
+                order_id TEXT NOT NULL,
                 position BIGINT NOT NULL,
                 ticket_type_id TEXT NOT NULL,
                 name TEXT NOT NULL,
@@ -92,7 +92,7 @@ enum SalesManagerMigrations {
             CREATE INDEX order_line_order ON order_line (order_id);
             CREATE TABLE order_unit (
                 id TEXT PRIMARY KEY,
-                order_id TEXT NOT NULL REFERENCES sales_order (id),
+                order_id TEXT NOT NULL,
                 line_id TEXT NOT NULL,
                 position BIGINT NOT NULL,
                 price BIGINT NOT NULL,

@@ -73,7 +73,7 @@ enum TicketManagerMigrations {
             """
             CREATE TABLE hold (
                 id TEXT PRIMARY KEY,
-                event_id TEXT NOT NULL REFERENCES event (id),
+                event_id TEXT NOT NULL,
                 state TEXT NOT NULL,
                 expires_at BIGINT NOT NULL,
                 order_id TEXT,
@@ -82,8 +82,8 @@ enum TicketManagerMigrations {
             ) CLUSTERED;
             CREATE UNIQUE INDEX hold_order ON hold (order_id) WHERE order_id IS NOT NULL;
             CREATE TABLE hold_line (
-                hold_id TEXT NOT NULL REFERENCES hold (id),
-                ticket_type_id TEXT NOT NULL REFERENCES ticket_type (id),
+                hold_id TEXT NOT NULL,
+                ticket_type_id TEXT NOT NULL,
                 name TEXT NOT NULL,
                 quantity BIGINT NOT NULL CHECK (quantity > 0),
                 price BIGINT NOT NULL,
@@ -95,8 +95,8 @@ enum TicketManagerMigrations {
                 PRIMARY KEY (hold_id, ticket_type_id)
             ) CLUSTERED;
             CREATE TABLE hold_claim (
-                hold_id TEXT NOT NULL REFERENCES hold (id),
-                pool_id TEXT NOT NULL REFERENCES pool (id),
+                hold_id TEXT NOT NULL,
+                pool_id TEXT NOT NULL,
                 quantity BIGINT NOT NULL CHECK (quantity >= 0),
                 state TEXT NOT NULL,
                 expires_at BIGINT NOT NULL,
@@ -116,11 +116,11 @@ enum TicketManagerMigrations {
             ) CLUSTERED;
             CREATE TABLE ticket (
                 id TEXT PRIMARY KEY,
-                event_id TEXT NOT NULL REFERENCES event (id),
-                order_id TEXT NOT NULL REFERENCES fulfilment (order_id),
+                event_id TEXT NOT NULL,
+                order_id TEXT NOT NULL,
                 order_unit_id TEXT NOT NULL UNIQUE,
-                hold_id TEXT NOT NULL REFERENCES hold (id),
-                ticket_type_id TEXT NOT NULL REFERENCES ticket_type (id),
+                hold_id TEXT NOT NULL,
+                ticket_type_id TEXT NOT NULL,
                 ticket_type_name TEXT NOT NULL,
                 seat_id TEXT,
                 attendee_name TEXT,
@@ -150,7 +150,7 @@ enum TicketManagerMigrations {
             CREATE INDEX ticket_block_ticket ON ticket_block (ticket_id) WHERE is_lifted = FALSE;
             CREATE TABLE scan (
                 id TEXT NOT NULL,
-                ticket_id TEXT NOT NULL REFERENCES ticket (id),
+                ticket_id TEXT NOT NULL,
                 direction TEXT NOT NULL,
                 result TEXT NOT NULL,
                 reason TEXT,

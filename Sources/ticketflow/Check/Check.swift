@@ -29,7 +29,7 @@ struct Check: Sendable {
         self.run = run
     }
 
-    static let list = tickets + payments + coupons + orders + purchases
+    static let list = tickets + payments + coupons + orders + purchases + references
 
     /// What is wrong, a line each.
     static func all(on books: Books) async -> [String] {

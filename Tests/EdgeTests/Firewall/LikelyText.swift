@@ -18,7 +18,7 @@ struct LikelyText {
         whoami id uname time env find sort head tail python perl php ruby java runtime lang io class process apache commons struts http \
         https ftp file gopher get post put head options if exist not exists while for in do match against merge using declare set alter \
         column create procedure returns print shutdown uni_on into outfile json eval ZXZhbCgx bmV3IEZ1bmN0aW9u dGhpcy5jb25zdHJ1Y3Rvcg \
-        abs ascii cast convert date now version if null hex unhex rand round sum max min avg mid left right lower upper trim length
+        abs ascii cast convert date now version if null hex unhex rand round sum max min avg mid left right lower upper trim length open
         """.split(separator: " ").map(String.init)
 
     private let listed: [String]

@@ -44,6 +44,40 @@ extension Benchmark {
     }
 }
 
+extension Benchmark {
+    /// Holds on one hot pool in PostgreSQL through two instances of TicketManager, half of the clients at each, against all at one.
+    static let holdsInstances = Benchmark(name: "holds-instances") { bench in
+        let eventManager = try bench.load.freePorts(1)[0]
+        return try bench.withPostgreSQL { server in
+            try bench.withRabbitMQ { broker in
+                let settings = ["TICKETFLOW_DATABASE_URL": server.url(), "TICKETFLOW_BROKER_URL": broker.url]
+                return try bench.withShop(settings.merging(["TICKETFLOW_EVENT_MANAGER_LISTEN": "127.0.0.1:\(eventManager)"]) { $1 }) {
+                    program, shop in
+                    let peers = [
+                        "TICKETFLOW_PEERS_EVENT_MANAGER": "127.0.0.1:\(eventManager)",
+                        "TICKETFLOW_PEERS_AUTHENTICATION": "127.0.0.1:\(program.authenticationPort)",
+                    ]
+                    return try bench.withProgram(settings.merging(peers) { $1 }, roles: ["ticket-manager"]) { second in
+                        let offer = try shop.offer(capacity: 10_000_000)
+                        var holders = (0..<bench.clients).map { Holder(offer, serviceToken: shop.serviceToken, name: "hold-\($0)") }
+                        var (alone, together): ([Double], [Double]) = ([], [])
+                        for _ in 0..<bench.rounds {
+                            let one = try bench.measure("one", holders, port: program.ticketManagerPort, on: program)
+                            let two = try bench.measure(
+                                "two", one.scripts, on: [(program, program.ticketManagerPort), (second, second.ticketManagerPort)])
+                            alone.append(one.perSecond)
+                            together.append(two.perSecond)
+                            holders = two.scripts
+                        }
+                        try shop.expect(held: holders, of: offer)
+                        return Outcome(together.median, "holds/s", yardstick: alone.median, atLeast: 1)
+                    }
+                }
+            }
+        }
+    }
+}
+
 extension Shop {
     /// - Throws: where other than what the clients were told is held.
     func expect(held holders: [Holder], of offer: Offer) throws {

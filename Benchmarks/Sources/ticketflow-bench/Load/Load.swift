@@ -19,17 +19,22 @@ struct Load {
 
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
-    /// Connects all, starts them together, and waits until the last has ended.
+    /// The same with all at one port.
     func run<S: Script>(_ scripts: [S], port: Int, time: Time? = nil) throws -> LoadResult<S> {
+        try run(scripts, ports: [port], time: time)
+    }
+
+    /// Connects all, to the ports in turn, starts them together, and waits until the last has ended.
+    func run<S: Script>(_ scripts: [S], ports: [Int], time: Time? = nil) throws -> LoadResult<S> {
         let loop = group.next()
-        let connecting = scripts.map { script in
+        let connecting = scripts.enumerated().map { index, script in
             ClientBootstrap(group: loop)
                 .channelOption(.socketOption(.tcp_nodelay), value: 1)
                 .connectTimeout(.seconds(5))
                 .channelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(LoadClient(script)) }
                 }
-                .connect(host: "127.0.0.1", port: port)
+                .connect(host: "127.0.0.1", port: ports[index % ports.count])
         }
         let channels = try EventLoopFuture.whenAllSucceed(connecting, on: loop).wait()
         let clientBefore = Load.ownSeconds()

@@ -12,6 +12,8 @@ final class Program {
     let port: Int
     let ticketManagerPort: Int
     let authenticationPort: Int
+    /// Where it says whether it is ready.
+    private let healthPort: Int
     let folder: String
     private let process: ChildProcess
     private let load: Load
@@ -27,6 +29,7 @@ final class Program {
         port = ports[0]
         ticketManagerPort = ports[1]
         authenticationPort = ports[2]
+        healthPort = roles == ["ticket-manager"] ? ports[1] : ports[0]
         self.folder = folder
         self.load = load
         spawned = .now()
@@ -54,7 +57,7 @@ final class Program {
     @discardableResult
     func waitUntilReady() throws -> Double {
         while NIODeadline.now() < spawned + .seconds(60) {
-            if let answer = try? load.call("GET", "/health/ready", port: port), answer.status == 200 {
+            if let answer = try? load.call("GET", "/health/ready", port: healthPort), answer.status == 200 {
                 return Double((NIODeadline.now() - spawned).nanoseconds) / 1e9
             }
             if process.ending != nil {

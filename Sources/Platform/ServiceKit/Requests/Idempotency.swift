@@ -67,15 +67,20 @@ package enum Idempotency {
         return reply
     }
 
+    /// Where another instance has had the key in the meantime, the commit fails: see `isTaken`.
     package static func remember(_ reply: Reply, for key: IdempotencyKey, in tx: Transaction) throws {
-        let inserted = try tx.execute(
+        try tx.queue(
             """
             INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at)
             VALUES (\(key.principal), \(key.key), \(key.fingerprint), \(reply.status.code), \(reply.headers[.location]),
                 \(String(decoding: reply.body, as: UTF8.self)), \(tx.now))
-            ON CONFLICT DO NOTHING
             """)
-        guard inserted == 1 else { throw Problem.requestInProgress }
+    }
+
+    /// Whether a transaction has failed because another instance had one of its keys in the meantime.
+    package static func isTaken(_ error: StorageError) -> Bool {
+        guard case .constraint(.unique, let detail) = error else { return false }
+        return detail.contains("idempotency")
     }
 
     /// Old keys are looked for beside the writers, and forgotten in small parts: an index for it would be written by every request.
@@ -227,20 +232,12 @@ extension Idempotency {
         }
     }
 
-    /// Throws `Problem` 409 where another instance has had one of the keys in the meantime: the requests are then decided each by
-    /// itself, and those with other keys find nothing in their way.
+    /// Where another instance has had one of the keys in the meantime, the commit fails: the requests are then decided each by itself,
+    /// and those with other keys find nothing in their way.
     package static func remember(_ made: [(id: String, key: IdempotencyKey)], in tx: Transaction) throws {
         let now = try tx.now
-        var remembered: [Answer<Int>] = []
-        try tx.inChunks(made) { part in
-            let rows = part.map { id, key -> SQL in "(\(key.principal), \(key.key), \(key.fingerprint), 201, \(id), '', \(now))" }
-            remembered.append(
-                try tx.queue(
-                    """
-                    INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at)
-                    VALUES \(SQL.joined(rows, by: ", ")) ON CONFLICT DO NOTHING
-                    """))
-        }
-        guard try remembered.reduce(0, { try $0 + $1.get() }) == made.count else { throw Problem.requestInProgress }
+        try tx.insert(
+            "INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at) VALUES ",
+            made.map { id, key in "(\(key.principal), \(key.key), \(key.fingerprint), 201, \(id), '', \(now))" })
     }
 }

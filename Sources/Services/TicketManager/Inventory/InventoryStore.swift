@@ -45,11 +45,11 @@ enum InventoryStore {
     static func lock(
         _ ids: some Collection<PoolID>, reclaims: Bool = true, in tx: Transaction
     ) throws -> (stock: Stock, now: Instant) {
-        try stock(try askToLock("\(list: ids.sorted())", in: tx), reclaims: reclaims, in: tx)
+        try stock(try askToLock("\(list: ids.sorted())", reclaims: reclaims, in: tx), in: tx)
     }
 
     /// Asks for the locks of all pools that ticket types need. What is asked next is answered under them; see `stock`.
-    static func askToLockPools(of types: some Collection<TicketTypeID>, in tx: Transaction) throws -> Answer<[Row]> {
+    static func askToLockPools(of types: some Collection<TicketTypeID>, in tx: Transaction) throws -> AskedPools {
         try askToLock("(SELECT pool_id FROM ticket_type_pool WHERE ticket_type_id IN \(list: types.sorted()))", in: tx)
     }
 
@@ -61,19 +61,32 @@ enum InventoryStore {
             for row in rows { pools.insert(try row["pool_id"]) }
         }
         guard !pools.isEmpty else { return }
-        _ = try askToLock("\(list: pools.sorted())", in: tx)
+        _ = try askToLock("\(list: pools.sorted())", reclaims: false, in: tx)
     }
 
-    private static func askToLock(_ pools: SQL, in tx: Transaction) throws -> Answer<[Row]> {
-        try tx.ask(
+    /// Pools whose locks were asked for.
+    struct AskedPools {
+        fileprivate let levels: Answer<[Row]>
+        /// When the first claim of each ends; nil where nobody is to know.
+        fileprivate let expiries: Answer<[Row]>?
+    }
+
+    private static func askToLock(_ pools: SQL, reclaims: Bool = true, in tx: Transaction) throws -> AskedPools {
+        let levels = try tx.ask(
             "SELECT id, capacity, held, sold, allocated, last_seen_at FROM pool WHERE id IN \(pools) ORDER BY id \(.forUpdate)")
+        guard reclaims else { return AskedPools(levels: levels, expiries: nil) }
+        // By itself: what a statement that waits for locks sees is of before the wait.
+        let expiries = try tx.ask(
+            """
+            SELECT id, (SELECT MIN(expires_at) FROM hold_claim WHERE pool_id = pool.id AND state = 'held') AS first_expiry
+            FROM pool WHERE id IN \(pools) ORDER BY id
+            """)
+        return AskedPools(levels: levels, expiries: expiries)
     }
 
     /// What pools that were locked hold, when what has expired in them is taken back: as `lock`.
-    static func stock(
-        _ locked: Answer<[Row]>, reclaims: Bool = true, in tx: Transaction
-    ) throws -> (stock: Stock, now: Instant) {
-        let rows = try locked.get()
+    static func stock(_ asked: AskedPools, in tx: Transaction) throws -> (stock: Stock, now: Instant) {
+        let rows = try asked.levels.get()
         var now = try tx.now
         var levels: [PoolID: Stock.Level] = [:]
         for row in rows {
@@ -81,13 +94,12 @@ enum InventoryStore {
             levels[try row["id"]] = Stock.Level(
                 capacity: try row["capacity"], held: try row["held"], sold: try row["sold"], allocated: try row["allocated"])
         }
-        let expired = try (reclaims ? levels.keys.sorted() : []).map { id in
+        for row in try asked.expiries?.get() ?? [] {
+            guard let first: Instant = try row["first_expiry"], first <= now else { continue }
+            let id: PoolID = try row["id"]
             let expired: SQL = "pool_id = \(id) AND state = 'held' AND expires_at <= \(now)"
-            return (id, expired, try tx.ask("SELECT CAST(SUM(quantity) AS BIGINT) AS quantity FROM hold_claim WHERE \(expired)"))
-        }
-        for (id, expired, answer) in expired {
-            let returned: Int64? = try answer.get().first?["quantity"]
-            guard let returned, returned > 0 else { continue }
+            let sum = try tx.row("SELECT CAST(SUM(quantity) AS BIGINT) AS quantity FROM hold_claim WHERE \(expired)")
+            let returned: Int64 = try sum?["quantity"] ?? 0
             try tx.queue("UPDATE hold_claim SET state = 'reclaimed' WHERE \(expired)")
             // Written here and not with what the caller does: it may find that there is nothing to do.
             try tx.queue("UPDATE pool SET held = held - \(returned), last_seen_at = \(now) WHERE id = \(id)")
