@@ -22,7 +22,7 @@ enum CouponStore {
 
     /// Writes what staff changed, under a new version. The coupon must be locked.
     static func update(_ coupon: Coupon, by actor: String, reason: String, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE coupon SET name = \(coupon.name), max_redemptions = \(coupon.maxRedemptions),
                 per_buyer_limit = \(coupon.perBuyerLimit), valid_from = \(coupon.validFrom), valid_until = \(coupon.validUntil),
@@ -33,7 +33,7 @@ enum CouponStore {
     }
 
     private static func recordVersion(_ coupon: Coupon, by actor: String, reason: String, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO coupon_history (coupon_id, version, percent, amount, currency, minimum_amount, minimum_currency,
                 event_ids, ticket_type_ids, actor, reason, changed_at)
@@ -41,15 +41,15 @@ enum CouponStore {
                 \(coupon.discount.amount?.currency), \(coupon.minimumOrder?.amount), \(coupon.minimumOrder?.currency),
                 \(try JSON.text(of: coupon.eventIds)), \(try JSON.text(of: coupon.ticketTypeIds)), \(actor), \(reason), \(tx.now))
             """)
-        try tx.execute("DELETE FROM coupon_event WHERE coupon_id = \(coupon.id)")
+        try tx.queue("DELETE FROM coupon_event WHERE coupon_id = \(coupon.id)")
         for event in Set(coupon.eventIds) {
-            try tx.execute("INSERT INTO coupon_event (coupon_id, event_id) VALUES (\(coupon.id), \(event))")
+            try tx.queue("INSERT INTO coupon_event (coupon_id, event_id) VALUES (\(coupon.id), \(event))")
         }
     }
 
     /// Writes the counters. The coupon must be locked.
     static func updateCounters(_ coupon: Coupon, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE coupon SET reserved = \(coupon.reserved), redeemed = \(coupon.redeemed), over_limit = \(coupon.overLimit)
             WHERE id = \(coupon.id)

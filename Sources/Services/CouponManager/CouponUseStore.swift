@@ -21,7 +21,7 @@ enum CouponUseStore {
     }
 
     static func insert(_ use: CouponUseRecord, at now: Instant, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO coupon_use (id, coupon_id, coupon_version, event_id, currency, cart_id, state, discounts, expires_at,
                 created_at)
@@ -31,7 +31,7 @@ enum CouponUseStore {
     }
 
     static func update(_ use: CouponUseRecord, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE coupon_use SET order_id = \(use.orderId), user_id = \(use.buyer?.userId), email = \(use.buyer?.email),
                 state = \(use.state.rawValue), is_over_limit = \(use.isOverLimit),

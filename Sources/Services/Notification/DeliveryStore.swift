@@ -43,7 +43,7 @@ enum DeliveryStore {
     }
 
     static func sent(_ id: DeliveryID, subject: String, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE delivery SET state = 'sent', sent_at = \(tx.now), subject = \(subject), failure = NULL, details = '{}'
             WHERE id = \(id) AND \(isPending)
@@ -51,13 +51,13 @@ enum DeliveryStore {
     }
 
     static func postpone(_ id: DeliveryID, until time: Instant, because failure: String, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             "UPDATE delivery SET next_attempt_at = \(time), failure = \(failure) WHERE id = \(id) AND \(isPending)")
     }
 
     /// For good.
     static func end(_ id: DeliveryID, as state: Contracts::Notification.State, because failure: String, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE delivery SET state = \(state.rawValue), failure = \(failure), details = '{}'
             WHERE id = \(id) AND \(isPending)

@@ -25,7 +25,7 @@ enum ProviderEventStore {
     }
 
     static func markApplied(_ id: String, from provider: String, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE provider_event SET applied_at = \(tx.now), apply_at = NULL WHERE provider = \(provider) AND event_id = \(id)
             """)
@@ -33,7 +33,7 @@ enum ProviderEventStore {
 
     /// - Parameter applyAt: nil gives up.
     static func postpone(_ id: String, from provider: String, until applyAt: Instant?, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE provider_event SET apply_at = \(applyAt), tries = tries + 1
             WHERE provider = \(provider) AND event_id = \(id) AND apply_at IS NOT NULL

@@ -17,7 +17,7 @@ enum SaleStore {
         let waiting = try tx.rows("SELECT sale FROM waiting_refund WHERE order_id = \(sale.orderId)")
         guard !waiting.isEmpty else { return }
         for row in waiting { try add(try JSON.value(from: try row["sale"] as String), in: tx) }
-        try tx.execute("DELETE FROM waiting_refund WHERE order_id = \(sale.orderId)")
+        try tx.queue("DELETE FROM waiting_refund WHERE order_id = \(sale.orderId)")
     }
 
     /// Counts a refund if its order was counted; otherwise it waits. Money also goes back of orders that never had their tickets
@@ -27,7 +27,7 @@ enum SaleStore {
         let now = try tx.now
         let isCounted = try tx.row("SELECT order_id FROM paid_order WHERE order_id = \(sale.orderId)") != nil
         if isCounted || sale.orderedAt < now - .days(30) { return try add(sale, in: tx) }
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO waiting_refund (refund_id, order_id, sale, seen_at)
             VALUES (\(id), \(sale.orderId), \(try JSON.text(of: sale)), \(now)) ON CONFLICT DO NOTHING
@@ -36,8 +36,8 @@ enum SaleStore {
 
     static func forgetOld(in tx: Transaction) throws {
         let limit = try tx.now - memory
-        try tx.execute("DELETE FROM paid_order WHERE seen_at < \(limit)")
-        try tx.execute("DELETE FROM waiting_refund WHERE seen_at < \(limit)")
+        try tx.queue("DELETE FROM paid_order WHERE seen_at < \(limit)")
+        try tx.queue("DELETE FROM waiting_refund WHERE seen_at < \(limit)")
     }
 
     /// So that an order and its refund, taken in at the same time, see each other.

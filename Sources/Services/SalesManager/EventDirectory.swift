@@ -59,7 +59,7 @@ enum EventStore {
         let until = event.refundPolicy?.until
         let feesRefunded = event.refundPolicy?.feesRefunded ?? false
         let isCanceled = event.state == .canceled
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO event (id, organizer_id, currency, is_canceled, refund_until, are_fees_refunded, version)
             VALUES (\(event.id), \(event.organizerId), \(event.currency), \(isCanceled), \(until), \(feesRefunded), \(event.version))
@@ -82,7 +82,7 @@ enum EventStore {
     }
 
     static func cancel(_ id: EventID, refund: Bool, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             "UPDATE event SET is_canceled = TRUE, is_refunding = (is_refunding OR \(refund)) WHERE id = \(id)")
     }
 }

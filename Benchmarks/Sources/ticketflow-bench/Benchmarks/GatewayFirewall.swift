@@ -85,7 +85,7 @@ struct Mix: Script {
             (
                 Request(
                     "PATCH", "/api/v1/events/\(event)", token: token, fields: browser + "If-Match: \"9999\"\r\n",
-                    body: #"{"name": "\#(name)", "summary": "Doors open at 7, the show starts at 8", "ageRestriction": 16}"#), 412
+                    body: #"{"name": "\#(name)", "summary": "Two sets of songs, the show starts at 8", "ageRestriction": 16}"#), 412
             )
         }
         let event = get("/api/v1/events/\(event)")

@@ -14,7 +14,7 @@ struct SuspiciousText: Sendable {
         having high_priorit hour_microse hour_minute hour_second if ignore in index infile inner inout insensitive insert int integer \
         intersect interval into is iterate join keys kill leading leave like limit linear lines load localtime localtimesta lock \
         longblob longtext loop low_priority master_bind master_ssl_v match maxvalue mediumblob mediumint mediumtext merge middleint \
-        minute_micro minute_secon mod modifies money natural no_write_to_ not notnull nowait null numeric offset oid one_shot \
+        minute_micro minute_secon mod modifies money natural no_write_to_ not notnull nowait null numeric offset oid one_shot open \
         optimize option optionally or order outer outfile own partition precision primary print procedure purge raiseerror range read \
         read_write reads real references regclass regconfig regdictionar regexp regoper regoperator regproc regprocedure regtype \
         release rename repeat replace require resignal restrict return revoke rlike schema schemas second_micro select sensitive \

@@ -65,6 +65,7 @@ final class Admission: Sendable {
         // A trace begins here where none has begun before.
         if !(fields.first(name: "traceparent").map(Correlation.isTrace) ?? false) {
             fields.replaceOrAdd(name: "traceparent", value: Trace.begin())
+            fields.remove(name: "tracestate")
         }
         guard let rule = plan.rule else { return fields }
         // The services of this house make no addresses from what somebody has called them; others do.

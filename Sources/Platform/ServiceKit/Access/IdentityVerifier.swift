@@ -78,10 +78,15 @@ package final class IdentityVerifier: Sendable {
         let expires: Date
     }
 
-    /// The field `Authorization` as it came. Hashed by its end alone, which is of the signature: only what was verified is kept, and nobody can
+    /// The field `Authorization`, with its first word in one spelling. Hashed by its end alone, which is of the signature: only what was verified is kept, and nobody can
     /// choose many of one hash.
     private struct Field: Hashable {
         let text: String
+
+        init(_ authorization: String) {
+            let isUsual = authorization.hasPrefix("Bearer ")
+            text = isUsual ? authorization : IdentityVerifier.token(of: authorization).map { "Bearer \($0)" } ?? authorization
+        }
 
         func hash(into hasher: inout Hasher) {
             hasher.combine(text.utf8.suffix(16).reduce(UInt64(0)) { $0 &* 31 &+ UInt64($1) })
@@ -112,7 +117,7 @@ package final class IdentityVerifier: Sendable {
 
     /// Whose it is, where that was found out before; nil says nothing.
     package func remembered(_ authorization: String) -> Identity? {
-        guard let known = verified.withLock({ $0[Field(text: authorization)] }), known.expires > Date() else { return nil }
+        guard let known = verified.withLock({ $0[Field(authorization)] }), known.expires > Date() else { return nil }
         return known.identity
     }
 
@@ -141,7 +146,7 @@ package final class IdentityVerifier: Sendable {
                 verified = verified.filter { $0.value.expires > now }
                 if verified.count >= IdentityVerifier.largestCache { verified.removeAll() }
             }
-            verified[Field(text: authorization)] = Verified(identity: identity, expires: claims.exp.value - reserve)
+            verified[Field(authorization)] = Verified(identity: identity, expires: claims.exp.value - reserve)
         }
         return identity
     }

@@ -11,7 +11,7 @@ enum AttemptStore {
         """
 
     static func insert(_ attempt: AttemptRecord, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO payment_attempt
                 (id, payment_id, provider, method, return_url, amount, currency, state, check_at, created_at)

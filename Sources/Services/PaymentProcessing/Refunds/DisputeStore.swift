@@ -8,7 +8,7 @@ enum DisputeStore {
     private static let columns: SQL = "id, payment_id, attempt_id, provider, reference, amount, currency, state, created_at"
 
     static func insert(_ dispute: DisputeRecord, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO dispute (\(columns))
             VALUES (\(dispute.id), \(dispute.paymentID), \(dispute.attemptID), \(dispute.provider), \(dispute.reference),
@@ -25,7 +25,7 @@ enum DisputeStore {
     }
 
     static func save(_ dispute: DisputeRecord, in tx: Transaction) throws {
-        try tx.execute("UPDATE dispute SET state = \(dispute.state) WHERE id = \(dispute.id)")
+        try tx.queue("UPDATE dispute SET state = \(dispute.state) WHERE id = \(dispute.id)")
     }
 
     private static func record(_ row: Row) throws -> DisputeRecord {

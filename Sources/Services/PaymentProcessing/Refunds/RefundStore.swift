@@ -37,7 +37,7 @@ enum RefundStore {
     }
 
     static func save(_ refund: RefundRecord, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE refund SET state = \(refund.state), failure = \(refund.failure), submissions = \(refund.submissions),
                 check_at = \(refund.checkAt), checks = \(refund.checks)

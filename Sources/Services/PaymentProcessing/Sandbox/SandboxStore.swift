@@ -40,7 +40,7 @@ enum SandboxStore {
     }
 
     static func save(_ charge: SandboxCharge, in tx: Transaction) throws {
-        try tx.execute("UPDATE sandbox_charge SET state = \(charge.state), failure = \(charge.failure) WHERE id = \(charge.id)")
+        try tx.queue("UPDATE sandbox_charge SET state = \(charge.state), failure = \(charge.failure) WHERE id = \(charge.id)")
     }
 
     static func refund(_ id: RefundID, in tx: Transaction) throws -> SandboxRefund? {
@@ -62,7 +62,7 @@ enum SandboxStore {
 
     static func save(_ refund: SandboxRefund, in tx: Transaction) throws {
         let state = refund.failure == nil ? "succeeded" : "failed"
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO sandbox_refund (id, charge_id, amount, currency, state, failure, submission, created_at)
             VALUES (\(refund.id), \(refund.chargeID), \(refund.money.amount), \(refund.money.currency), \(state), \(refund.failure),
@@ -72,7 +72,7 @@ enum SandboxStore {
     }
 
     static func send(_ event: SandboxEvent, at instant: Instant, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO sandbox_webhook (id, json, deliver_at)
             VALUES (\(SandboxWebhookID()), \(try JSON.text(of: event)), \(instant))
@@ -86,11 +86,11 @@ enum SandboxStore {
     }
 
     static func removeWebhooks(_ ids: [SandboxWebhookID], in tx: Transaction) throws {
-        try tx.execute("DELETE FROM sandbox_webhook WHERE id IN \(list: ids)")
+        try tx.queue("DELETE FROM sandbox_webhook WHERE id IN \(list: ids)")
     }
 
     static func postponeWebhooks(_ ids: [SandboxWebhookID], by wait: TimeSpan, in tx: Transaction) throws {
-        try tx.execute("UPDATE sandbox_webhook SET deliver_at = \(tx.now + wait) WHERE id IN \(list: ids)")
+        try tx.queue("UPDATE sandbox_webhook SET deliver_at = \(tx.now + wait) WHERE id IN \(list: ids)")
     }
 
     private static func record(_ row: Row) throws -> SandboxCharge {

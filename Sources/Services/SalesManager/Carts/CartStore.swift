@@ -27,7 +27,7 @@ extension Cart.State: SQLTextValue {}
 /// The SQL of carts.
 enum CartStore {
     static func insert(_ cart: CartRecord, at now: Instant, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO cart (id, event_id, state, expires_at, created_at)
             VALUES (\(cart.id), \(cart.event?.id), \(cart.state), \(cart.expiresAt), \(now))
@@ -111,14 +111,14 @@ enum CartStore {
     }
 
     static func setCoupon(_ use: CouponUse?, discounts: [TicketTypeID: Int64], of cart: CartID, in tx: Transaction) throws {
-        try tx.execute("UPDATE cart SET coupon_use_id = \(use?.id), coupon_code = \(use?.code) WHERE id = \(cart)")
-        try tx.execute("UPDATE cart_line SET discount = 0 WHERE cart_id = \(cart)")
+        try tx.queue("UPDATE cart SET coupon_use_id = \(use?.id), coupon_code = \(use?.code) WHERE id = \(cart)")
+        try tx.queue("UPDATE cart_line SET discount = 0 WHERE cart_id = \(cart)")
         for (type, discount) in discounts {
-            try tx.execute("UPDATE cart_line SET discount = \(discount) WHERE cart_id = \(cart) AND ticket_type_id = \(type)")
+            try tx.queue("UPDATE cart_line SET discount = \(discount) WHERE cart_id = \(cart) AND ticket_type_id = \(type)")
         }
     }
 
     static func setState(_ state: Cart.State, of cart: CartID, in tx: Transaction) throws {
-        try tx.execute("UPDATE cart SET state = \(state) WHERE id = \(cart)")
+        try tx.queue("UPDATE cart SET state = \(state) WHERE id = \(cart)")
     }
 }

@@ -198,7 +198,7 @@ enum OrderStore {
 
     /// Keeps what Payments said, unless something newer is known.
     static func save(_ payment: Payment, of id: OrderID, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE sales_order SET payment = \(try JSON.text(of: payment)), payment_version = \(payment.version)
             WHERE id = \(id) AND payment_version < \(payment.version)
@@ -206,19 +206,19 @@ enum OrderStore {
     }
 
     static func setSettled(_ id: OrderID, in tx: Transaction) throws {
-        try tx.execute("UPDATE sales_order SET is_settled = TRUE WHERE id = \(id)")
+        try tx.queue("UPDATE sales_order SET is_settled = TRUE WHERE id = \(id)")
     }
 
     static func lookAgain(_ id: OrderID, at time: Instant, in tx: Transaction) throws {
-        try tx.execute("UPDATE sales_order SET look_at = \(time) WHERE id = \(id)")
+        try tx.queue("UPDATE sales_order SET look_at = \(time) WHERE id = \(id)")
     }
 
     /// A draft that came to nothing before anybody else knew of it; its cart goes on.
     static func delete(_ id: OrderID, in tx: Transaction) throws {
         let lines: [OrderLineID] = try tx.rows("SELECT line_id FROM order_unit WHERE order_id = \(id)").map { try $0["line_id"] }
-        try tx.execute("DELETE FROM order_unit WHERE order_id = \(id)")
-        try tx.execute("DELETE FROM order_line WHERE id IN \(list: Set(lines).sorted())")
-        try tx.execute("DELETE FROM sales_order WHERE id = \(id)")
+        try tx.queue("DELETE FROM order_unit WHERE order_id = \(id)")
+        try tx.queue("DELETE FROM order_line WHERE id IN \(list: Set(lines).sorted())")
+        try tx.queue("DELETE FROM sales_order WHERE id = \(id)")
     }
 
     static func due(at now: Instant, limit: Int, in tx: Transaction) throws -> [OrderID] {
@@ -245,7 +245,7 @@ enum OrderStore {
     }
 
     static func history(_ id: OrderID, _ action: String, actor: String, reason: String? = nil, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO history (id, subject_id, action, actor, reason, at)
             VALUES (\(TypeID<HistoryKind>()), \(id), \(action), \(actor), \(reason), \(tx.now))

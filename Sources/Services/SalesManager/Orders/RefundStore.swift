@@ -82,11 +82,11 @@ enum RefundStore {
     }
 
     static func setID(_ id: RefundID, of refund: RefundRecord, in tx: Transaction) throws {
-        try tx.execute("UPDATE refund SET id = \(id) WHERE order_id = \(refund.orderID) AND cause = \(refund.cause)")
+        try tx.queue("UPDATE refund SET id = \(id) WHERE order_id = \(refund.orderID) AND cause = \(refund.cause)")
     }
 
     static func setStatus(_ status: RefundState, of refund: RefundRecord, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE refund SET status = \(status), look_at = \(tx.now + .seconds(10))
             WHERE order_id = \(refund.orderID) AND cause = \(refund.cause)
@@ -94,7 +94,7 @@ enum RefundStore {
     }
 
     static func markRefunded(_ units: [OrderUnitID], in tx: Transaction) throws {
-        for unit in units { try tx.execute("UPDATE order_unit SET is_refunded = TRUE WHERE id = \(unit)") }
+        for unit in units { try tx.queue("UPDATE order_unit SET is_refunded = TRUE WHERE id = \(unit)") }
     }
 
     static func due(at now: Instant, limit: Int, in tx: Transaction) throws -> [(OrderID, String)] {
@@ -107,6 +107,6 @@ enum RefundStore {
     }
 
     static func lookAgain(_ order: OrderID, _ cause: String, at time: Instant, in tx: Transaction) throws {
-        try tx.execute("UPDATE refund SET look_at = \(time) WHERE order_id = \(order) AND cause = \(cause)")
+        try tx.queue("UPDATE refund SET look_at = \(time) WHERE order_id = \(order) AND cause = \(cause)")
     }
 }

@@ -31,10 +31,11 @@ struct HoldBatch {
         let locked = try InventoryStore.askToLockPools(of: wanted, in: tx)
         let asked = (
             types: try InventoryStore.ticketTypes(wanted, in: tx), isClosed: try InventoryStore.isClosed(event, in: tx),
-            known: try Idempotency.made(under: questions.map(\.key), in: tx)
+            neverHeld: try HoldStore.neverHeld(wanted, in: tx), known: try Idempotency.made(under: questions.map(\.key), in: tx)
         )
         var (stock, now) = try InventoryStore.stock(locked, in: tx)
         let (types, isClosed) = (try asked.types.get(), try asked.isClosed.get())
+        let neverHeld = try asked.neverHeld.get()
         var known = try asked.known.get()
 
         var answers: [Result<Hold, any Error>] = []
@@ -60,7 +61,9 @@ struct HoldBatch {
         }
         if !holds.isEmpty {
             try HoldStore.insert(holds, at: now, in: tx)
-            try HoldStore.markHeld(Set(holds.flatMap { $0.lines.map(\.line.ticketTypeId) }), in: tx)
+            // Of those that were held before no row is waited for.
+            let firstHeld = neverHeld.intersection(holds.flatMap { $0.lines.map(\.line.ticketTypeId) })
+            if !firstHeld.isEmpty { try HoldStore.markHeld(firstHeld, in: tx) }
             try Idempotency.remember(made, in: tx)
             try InventoryStore.save(stock, at: now, in: tx)
         }

@@ -68,14 +68,16 @@ struct HoldRoutes: Sendable {
     }
 
     private func apply(_ change: HoldChange, to id: HoldID, in tx: Transaction) throws -> Hold {
-        let types = try InventoryStore.ticketTypes(Set(change.lines.map(\.ticketTypeId)), in: tx).get()
-        let pools = Set(types.values.flatMap(\.poolIds))
+        let wanted = Set(change.lines.map(\.ticketTypeId))
+        let pools = Set(try InventoryStore.ticketTypes(wanted, in: tx).get().values.flatMap(\.poolIds))
         guard case (var hold, var stock, let now)? = try HoldStore.lock(id, alsoPools: pools, in: tx) else {
             throw Problem.notFound("hold")
         }
         try hold.mustBeOpen(at: now)
-        let decision = HoldDecision(
-            event: hold.eventID, types: types, isClosed: try InventoryStore.isClosed(hold.eventID, in: tx).get(), now: now)
+        // As they are under the locks: a type may have been deleted before they were there.
+        let types = try InventoryStore.ticketTypes(wanted, in: tx)
+        let isClosed = try InventoryStore.isClosed(hold.eventID, in: tx)
+        let decision = HoldDecision(event: hold.eventID, types: try types.get(), isClosed: try isClosed.get(), now: now)
         let before = hold.need
         for var line in change.lines {
             let index = hold.lines.firstIndex { $0.line.ticketTypeId == line.ticketTypeId }
@@ -94,7 +96,7 @@ struct HoldRoutes: Sendable {
         hold.claims = after.sorted { $0.key < $1.key }.map { HoldRecord.Claim(pool: $0.key, quantity: $0.value, state: .held) }
         hold.version += 1
         try HoldStore.replace(hold, in: tx)
-        try HoldStore.markHeld(Set(change.lines.map(\.ticketTypeId)), in: tx)
+        try HoldStore.markHeld(wanted, in: tx)
         try InventoryStore.save(stock, at: now, in: tx)
         return hold.wire(at: now)
     }

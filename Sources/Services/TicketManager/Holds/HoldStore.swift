@@ -159,6 +159,12 @@ enum HoldStore {
         try tx.queue("UPDATE hold_claim SET expires_at = \(deadline) WHERE hold_id = \(id)")
     }
 
+    /// Those of which there has never been a hold.
+    static func neverHeld(_ types: Set<TicketTypeID>, in tx: Transaction) throws -> Answer<Set<TicketTypeID>> {
+        let rows = try tx.ask("SELECT id FROM ticket_type WHERE id IN \(list: types.sorted()) AND was_held = FALSE")
+        return Answer { Set(try rows.get().map { try $0["id"] }) }
+    }
+
     static func markHeld(_ types: Set<TicketTypeID>, in tx: Transaction) throws {
         try tx.queue("UPDATE ticket_type SET was_held = TRUE WHERE id IN \(list: types.sorted()) AND was_held = FALSE")
     }

@@ -66,7 +66,7 @@ struct BlockRoutes: Sendable {
             let pools = try InventoryStore.pools(of: event, in: tx).map(\.id)
             let (stock, now) = try InventoryStore.lock(pools, in: tx)
             try InventoryStore.save(stock, at: now, in: tx)
-            try tx.execute(
+            try tx.queue(
                 "UPDATE event SET closed_at = \(tx.now), closed_reason = \(closure.reason) WHERE id = \(event) AND closed_at IS NULL")
             return .noContent
         }

@@ -7,7 +7,7 @@ enum InventoryStore {
     // MARK: Pools
 
     static func insert(_ pool: Pool, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO pool (id, event_id, name, capacity, version)
             VALUES (\(pool.id), \(pool.eventId), \(pool.name), \(pool.capacity), \(pool.version))
@@ -94,12 +94,14 @@ enum InventoryStore {
             levels[try row["id"]] = Stock.Level(
                 capacity: try row["capacity"], held: try row["held"], sold: try row["sold"], allocated: try row["allocated"])
         }
-        for row in try asked.expiries?.get() ?? [] {
-            guard let first: Instant = try row["first_expiry"], first <= now else { continue }
+        let expired = try (asked.expiries?.get() ?? []).compactMap { row -> (PoolID, SQL, Answer<[Row]>)? in
+            guard let first: Instant = try row["first_expiry"], first <= now else { return nil }
             let id: PoolID = try row["id"]
             let expired: SQL = "pool_id = \(id) AND state = 'held' AND expires_at <= \(now)"
-            let sum = try tx.row("SELECT CAST(SUM(quantity) AS BIGINT) AS quantity FROM hold_claim WHERE \(expired)")
-            let returned: Int64 = try sum?["quantity"] ?? 0
+            return (id, expired, try tx.ask("SELECT CAST(SUM(quantity) AS BIGINT) AS quantity FROM hold_claim WHERE \(expired)"))
+        }
+        for (id, expired, sum) in expired {
+            let returned: Int64 = try sum.get().first?["quantity"] ?? 0
             try tx.queue("UPDATE hold_claim SET state = 'reclaimed' WHERE \(expired)")
             // Written here and not with what the caller does: it may find that there is nothing to do.
             try tx.queue("UPDATE pool SET held = held - \(returned), last_seen_at = \(now) WHERE id = \(id)")
@@ -117,7 +119,7 @@ enum InventoryStore {
     // MARK: Ticket types
 
     static func insert(_ type: TicketType, window: SalesWindow, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO ticket_type (id, event_id, name, description, price, currency, sales_start, sales_start_local, sales_end,
                 sales_end_local, min_per_order, max_per_order, max_per_buyer, is_hidden, access_code, tax_rate, fee, is_fee_included)
@@ -127,12 +129,12 @@ enum InventoryStore {
                 \(type.taxRate), \(type.fee), \(type.feeIncluded))
             """)
         for pool in type.poolIds {
-            try tx.execute("INSERT INTO ticket_type_pool (ticket_type_id, pool_id) VALUES (\(type.id), \(pool))")
+            try tx.queue("INSERT INTO ticket_type_pool (ticket_type_id, pool_id) VALUES (\(type.id), \(pool))")
         }
     }
 
     static func update(_ type: TicketType, window: SalesWindow?, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE ticket_type SET name = \(type.name), description = \(type.description), price = \(type.price.amount),
                 min_per_order = \(type.minPerOrder), max_per_order = \(type.maxPerOrder), max_per_buyer = \(type.maxPerBuyer),
@@ -142,11 +144,11 @@ enum InventoryStore {
             """)
         guard let window else { return }
         if let start = window.start {
-            try tx.execute(
+            try tx.queue(
                 "UPDATE ticket_type SET sales_start = \(start.instant), sales_start_local = \(start.local) WHERE id = \(type.id)")
         }
         if let end = window.end {
-            try tx.execute(
+            try tx.queue(
                 "UPDATE ticket_type SET sales_end = \(end.instant), sales_end_local = \(end.local) WHERE id = \(type.id)")
         }
     }
@@ -202,7 +204,7 @@ enum InventoryStore {
     }
 
     static func history(_ subject: String, _ action: String, actor: String, reason: String? = nil, in tx: Transaction) throws {
-        try tx.execute(
+        try tx.queue(
             """
             INSERT INTO history (id, subject_id, action, actor, reason, at)
             VALUES (\(TypeID<HistoryKind>()), \(subject), \(action), \(actor), \(reason), \(tx.now))

@@ -65,7 +65,7 @@ struct PoolRoutes: Sendable {
                     detail: "\(taken) are held, sold or allocated; \(pool.capacity) were asked for.")
             }
             try InventoryStore.save(stock, at: now, in: tx)
-            try tx.execute(
+            try tx.queue(
                 "UPDATE pool SET name = \(pool.name), capacity = \(pool.capacity), version = \(pool.version) WHERE id = \(id)")
             try InventoryStore.history("\(id)", "changed", actor: "\(actor)", reason: "capacity \(pool.capacity)", in: tx)
             pool.held = level.held
@@ -77,11 +77,13 @@ struct PoolRoutes: Sendable {
         let id: PoolID = try call.id("id")
         try await requireManager(of: id, call)
         return try await database.write { tx in
+            // A pool of which something is or was held has a ticket type: one that was held is archived, and not deleted.
+            _ = try InventoryStore.lock([id], reclaims: false, in: tx)
             let isUsed = try tx.row("SELECT 1 AS used FROM ticket_type_pool WHERE pool_id = \(id) LIMIT 1") != nil
             guard !isUsed else {
                 throw Problem.conflict("pool-in-use", "Ticket types use this pool", "Delete them first, or lower its capacity.")
             }
-            try tx.execute("DELETE FROM pool WHERE id = \(id)")
+            try tx.queue("DELETE FROM pool WHERE id = \(id)")
             return .noContent
         }
     }

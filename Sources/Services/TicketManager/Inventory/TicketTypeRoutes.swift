@@ -103,10 +103,10 @@ struct TicketTypeRoutes: Sendable {
             try InventoryStore.save(stock, at: now, in: tx)
             guard let row = try tx.row("SELECT was_held FROM ticket_type WHERE id = \(id)") else { throw Problem.notFound("ticket type") }
             if try row["was_held"] {
-                try tx.execute("UPDATE ticket_type SET is_archived = TRUE, version = version + 1 WHERE id = \(id)")
+                try tx.queue("UPDATE ticket_type SET is_archived = TRUE, version = version + 1 WHERE id = \(id)")
             } else {
-                try tx.execute("DELETE FROM ticket_type_pool WHERE ticket_type_id = \(id)")
-                try tx.execute("DELETE FROM ticket_type WHERE id = \(id)")
+                try tx.queue("DELETE FROM ticket_type_pool WHERE ticket_type_id = \(id)")
+                try tx.queue("DELETE FROM ticket_type WHERE id = \(id)")
             }
             try InventoryStore.history("\(id)", "deleted", actor: "\(actor)", in: tx)
             return .noContent

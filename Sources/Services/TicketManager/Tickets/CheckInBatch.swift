@@ -148,10 +148,10 @@ extension TicketStore {
 
     static func enter(_ id: TicketID, _ state: TicketState, gate: String?, at now: Instant, in tx: Transaction) throws {
         guard state == .checkedIn else {
-            try tx.execute("UPDATE ticket SET state = \(state) WHERE id = \(id)")
+            try tx.queue("UPDATE ticket SET state = \(state) WHERE id = \(id)")
             return
         }
-        try tx.execute(
+        try tx.queue(
             """
             UPDATE ticket SET state = \(state), checked_in_at = \(now), checked_in_gate = \(gate), entries = entries + 1
             WHERE id = \(id)

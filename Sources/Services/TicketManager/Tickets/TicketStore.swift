@@ -117,7 +117,7 @@ enum TicketStore {
     static func block(_ tickets: [TicketID], id: String, reason: String, in tx: Transaction) throws {
         let now = try tx.now
         for ticket in tickets {
-            try tx.execute(
+            try tx.queue(
                 """
                 INSERT INTO ticket_block (id, ticket_id, reason, created_at) VALUES (\(id), \(ticket), \(reason), \(now))
                 ON CONFLICT (id, ticket_id) DO UPDATE SET is_lifted = FALSE
@@ -126,7 +126,7 @@ enum TicketStore {
     }
 
     static func unblock(_ id: String, in tx: Transaction) throws {
-        try tx.execute("UPDATE ticket_block SET is_lifted = TRUE WHERE id = \(id)")
+        try tx.queue("UPDATE ticket_block SET is_lifted = TRUE WHERE id = \(id)")
     }
 
     /// What voiding a block's tickets gives back: for each ticket that is not void yet, one of each pool that its hold had claimed for it.
@@ -145,6 +145,6 @@ enum TicketStore {
     }
 
     static func void(_ tickets: [TicketID], in tx: Transaction) throws {
-        for ticket in tickets { try tx.execute("UPDATE ticket SET state = 'void' WHERE id = \(ticket)") }
+        for ticket in tickets { try tx.queue("UPDATE ticket SET state = 'void' WHERE id = \(ticket)") }
     }
 }
