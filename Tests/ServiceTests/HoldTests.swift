@@ -459,4 +459,31 @@ import Values
             }
         }
     }
+
+    @Test func `a ticket type that is deleted while a hold's change waits for its pools is not held`() async throws {
+        try await TestEngine.$only.withValue(.postgres) {
+            try await withTickets { service, stage in
+                let pool = try await service.makePool(stage, 10)
+                let (kept, deleted) = (try await service.makeType(stage, [pool]), try await service.makeType(stage, [pool]))
+                let hold = try await service.hold(stage.event, [(kept, 1)])
+                let change = try await service.database.write { tx in
+                    try tx.execute("UPDATE pool SET name = name WHERE id = \(pool)")
+                    let change = Task { try await service.change(hold.id, [(deleted, 1)]) }
+                    let waiting: SQL = """
+                        SELECT pid FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'
+                            AND CAST(transactionid AS TEXT) = CAST(pg_current_xact_id() AS TEXT)
+                        """
+                    let end = Instant.now + .seconds(10)
+                    while try tx.rows(waiting).isEmpty, .now < end { usleep(5_000) }
+                    #expect(.now < end, "the change does not wait")
+                    try tx.execute("DELETE FROM ticket_type_pool WHERE ticket_type_id = \(deleted)")
+                    try tx.execute("DELETE FROM ticket_type WHERE id = \(deleted)")
+                    return change
+                }
+                let answer = try await change.value
+                #expect(answer.status == 422 && answer.problem == "unknown-ticket-type", "\(answer.text)")
+                #expect(try await service.level(pool) == [1, 0])
+            }
+        }
+    }
 }

@@ -10,7 +10,10 @@ enum TestEngine: String {
     /// Where there is one, services run on PostgreSQL behind it.
     @TaskLocal static var network: FragileNetwork?
 
-    static var chosen: TestEngine { network == nil ? ofThisRun : .postgres }
+    /// Where a test is about one of them.
+    @TaskLocal static var only: TestEngine?
+
+    static var chosen: TestEngine { network == nil ? only ?? ofThisRun : .postgres }
 
     private static let ofThisRun: TestEngine = {
         guard let name = ProcessInfo.processInfo.environment["TICKETFLOW_TEST_ENGINE"] else { return .sqlite }
