@@ -8,6 +8,8 @@ struct HeadBegun {}
 /// something has come that nobody has asked for yet: to stop reading and to begin again takes a call of the system each.
 ///
 /// What cannot be read as a request goes on as an error, once; whatever comes after it is read and thrown away.
+///
+/// A class to be inherited from, and not of a type that is told later: that asked the runtime with each part (`docs/decisions/0029`).
 class RequestParts {
     private var isWanted = false
     /// A part is being handled, and what is asked for meanwhile follows it: not within it, or many small parts would fill the stack.

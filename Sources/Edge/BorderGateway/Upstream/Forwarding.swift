@@ -143,7 +143,6 @@ final class Forwarding: UpstreamListener {
 
     /// Once more where it was, over a connection that nobody has used before.
     private func takesFreshConnection(to instance: Instance?) -> Bool {
-        if let last { tried.insert(last) }
         guard let instance, !hasTakenFresh, peer.budget.take() else { return false }
         hasTakenFresh = true
         pool.closeIdle(of: instance)
