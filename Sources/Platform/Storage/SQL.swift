@@ -70,8 +70,12 @@ package struct SQL: ExpressibleByStringInterpolation, Sendable {
     }
 
     /// Joins statements, as for the rows of `VALUES`.
-    package static func joined(_ parts: some Sequence<SQL>, by separator: String) -> SQL {
+    package static func joined(_ parts: some Collection<SQL>, by separator: String) -> SQL {
         var result = SQL(stringLiteral: "")
+        if let first = parts.first {
+            result.text.reserveCapacity(parts.count * (first.text.utf8.count + separator.utf8.count))
+            result.values.reserveCapacity(parts.count * first.values.count)
+        }
         var isFirst = true
         for part in parts {
             if !isFirst { result.text += separator }
@@ -89,7 +93,7 @@ package struct SQL: ExpressibleByStringInterpolation, Sendable {
     private mutating func append(_ other: SQL) {
         let offset = text.utf8.count
         text += other.text
-        values += other.values
+        if values.isEmpty, values.capacity < other.values.count { values = other.values } else { values += other.values }
         for (place, difference) in other.differences { differences.append((offset + place, difference)) }
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 
 /// What a kind of identifier is called in text.
@@ -18,9 +19,14 @@ package struct TypeID<Kind: IdentifierKind>: Hashable, Comparable, Sendable {
 
     /// The 16 bytes of the UUID, as they stand in a ticket's code.
     package init?(bytes: some Collection<UInt8>) {
-        guard bytes.count == 16 else { return nil }
-        high = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
-        low = bytes.dropFirst(8).reduce(0) { $0 << 8 | UInt64($1) }
+        var (high, low, count): (UInt64, UInt64, Int) = (0, 0, 0)
+        for byte in bytes {
+            high = high << 8 | low >> 56
+            low = low << 8 | UInt64(byte)
+            count += 1
+        }
+        guard count == 16 else { return nil }
+        (self.high, self.low) = (high, low)
     }
 
     package var bytes: [UInt8] {
@@ -54,15 +60,17 @@ extension TypeID: CustomStringConvertible, LosslessStringConvertible {
     }
 
     package init?(_ description: String) {
-        let text = description.utf8
+        let text = description.utf8.span
         let prefix = Kind.prefix.utf8
-        guard text.count == prefix.count + 27, text.starts(with: prefix) else { return nil }
-        var characters = text.dropFirst(prefix.count)
-        guard characters.removeFirst() == UInt8(ascii: "_"), let first = characters.first, (48...55).contains(first)
-        else { return nil }
+        guard text.count == prefix.count + 27, text[prefix.count] == UInt8(ascii: "_") else { return nil }
+        for (offset, character) in prefix.enumerated() {
+            guard text[offset] == character else { return nil }
+        }
+        // 130 bits, of which the first two are zero.
+        guard (48...55).contains(text[prefix.count + 1]) else { return nil }
         var (high, low): (UInt64, UInt64) = (0, 0)
-        for character in characters {
-            guard !(65...90).contains(character), let value = CrockfordBase32.value(of: character) else { return nil }
+        for offset in prefix.count + 1..<text.count {
+            guard !(65...90).contains(text[offset]), let value = CrockfordBase32.value(of: text[offset]) else { return nil }
             high = high << 5 | low >> 59
             low = low << 5 | UInt64(value)
         }
@@ -89,22 +97,40 @@ extension TypeID: Codable {
 
 /// UUID version 7 (RFC 9562): milliseconds, then a counter that keeps the order within one, then random bits.
 private enum UUIDv7 {
-    private static let last = Mutex<(millisecond: UInt64, counter: UInt64)>((0, 0))
+    private struct State {
+        var millisecond: UInt64 = 0
+        var counter: UInt64 = 0
+        var random = RandomNumbers()
+    }
+
+    private static let state = Mutex(State())
 
     static func next() -> (UInt64, UInt64) {
         let now = UInt64(Instant.now.microseconds / 1_000)
-        let (millisecond, counter) = last.withLock { last in
-            if now > last.millisecond {
-                last = (now, UInt64.random(in: 0..<0x400))
-            } else if last.counter < 0xFFF {
-                last.counter += 1
+        return state.withLock { state in
+            if now <= state.millisecond, state.counter < 0xFFF {
+                state.counter += 1
             } else {
-                last = (last.millisecond + 1, UInt64.random(in: 0..<0x400))
+                state.millisecond = max(now, state.millisecond + 1)
+                state.counter = state.random.next() & 0x3FF
             }
-            return last
+            let high = state.millisecond << 16 | 0x7000 | state.counter
+            let low = 0x8000_0000_0000_0000 | state.random.next() >> 2
+            return (high, low)
         }
-        let high = millisecond << 16 | 0x7000 | counter
-        let low = 0x8000_0000_0000_0000 | UInt64.random(in: 0..<0x4000_0000_0000_0000)
-        return (high, low)
+    }
+}
+
+/// The system's random numbers, many at a time: to ask for each is a call of the system each.
+private struct RandomNumbers {
+    private var numbers: [UInt64] = []
+
+    mutating func next() -> UInt64 {
+        if numbers.isEmpty {
+            numbers = [UInt64](repeating: 0, count: 32)
+            let isFilled = numbers.withUnsafeMutableBytes { getentropy($0.baseAddress!, $0.count) == 0 }
+            precondition(isFilled, "the system has no random numbers")
+        }
+        return numbers.removeLast()
     }
 }

@@ -79,7 +79,7 @@ private func answer(
         }
         let body = try await request.body.collect(upTo: largestBody)
         let bytes = body.getBytes(at: body.readerIndex, length: body.readableBytes) ?? []
-        if takes == .json, !bytes.isEmpty, let type = request.headers.value(of: .contentType), !type.lowercased().contains("json") {
+        if takes == .json, !bytes.isEmpty, let type = request.headers.value(of: .contentType), !isJSON(type) {
             throw Problem(415, "unsupported-media-type", "The body must be JSON", detail: "Send it with Content-Type: application/json.")
         }
         reply = await respond(
@@ -95,6 +95,15 @@ private func answer(
         reply = .problem(.badRequest("The body did not arrive whole."), requestID: "none")
     }
     return Response(status: reply.status, headers: reply.headers, body: body(of: reply))
+}
+
+/// `application/json`, and whatever else has the word in it. Looked for in the bytes: every request with a body is asked.
+private func isJSON(_ type: String) -> Bool {
+    let (bytes, word) = (type.utf8.span, "json".utf8.span)
+    guard bytes.count >= word.count else { return false }
+    return (0...bytes.count - word.count).contains { start in
+        word.indices.allSatisfy { bytes[start + $0] | 0x20 == word[$0] }
+    }
 }
 
 private func body(of reply: Reply) -> ResponseBody {

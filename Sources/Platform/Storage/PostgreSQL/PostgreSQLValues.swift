@@ -11,6 +11,7 @@ struct PostgreSQLValues {
 
     init(_ values: [SQLPrimitive]) {
         types = values.map(\.postgreSQLType)
+        bytes.reserveCapacity(16 * values.count)
         places.reserveCapacity(values.count)
         lengths.reserveCapacity(values.count)
         for value in values {
@@ -21,7 +22,7 @@ struct PostgreSQLValues {
                 lengths.append(0)
                 continue
             case .integer(let value):
-                for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+                unsafe withUnsafeBytes(of: value.bigEndian) { unsafe bytes.append(contentsOf: $0) }
             case .boolean(let value): bytes.append(value ? 1 : 0)
             case .text(let value): bytes += value.utf8
             case .bytes(let value): bytes += value

@@ -51,12 +51,24 @@ internal import GRDBSQLite
                 case .null: unsafe sqlite3_bind_null(pointer, place)
                 case .integer(let value): unsafe sqlite3_bind_int64(pointer, place, value)
                 case .boolean(let value): unsafe sqlite3_bind_int64(pointer, place, value ? 1 : 0)
-                case .text(let value): unsafe sqlite3_bind_text(pointer, place, value, Int32(value.utf8.count), SQLiteStatement.copied)
+                case .text(let value): bind(value, at: place)
                 // A pointer, for an empty array too: SQLite takes none for NULL.
                 case .bytes([]): unsafe sqlite3_bind_zeroblob(pointer, place, 0)
                 case .bytes(let value): unsafe sqlite3_bind_blob(pointer, place, value, Int32(value.count), SQLiteStatement.copied)
                 }
             guard code == SQLITE_OK else { throw connection.error }
+        }
+    }
+
+    /// By its own bytes. Handed over as a string it would be copied twice.
+    private func bind(_ text: String, at place: Int32) -> Int32 {
+        var text = text
+        return text.withUTF8 { utf8 in
+            // A pointer, for an empty text too: SQLite takes none for NULL.
+            guard let start = utf8.baseAddress else { return unsafe sqlite3_bind_text(pointer, place, "", 0, SQLiteStatement.copied) }
+            return unsafe start.withMemoryRebound(to: CChar.self, capacity: utf8.count) { start in
+                unsafe sqlite3_bind_text(pointer, place, start, Int32(utf8.count), SQLiteStatement.copied)
+            }
         }
     }
 

@@ -38,8 +38,14 @@ final class JSONDocument {
     func string(_ node: Node) throws -> String {
         let range = Int(node.start)..<Int(node.end)
         if !node.hasEscape {
-            guard let text = String(validating: bytes[range], as: UTF8.self) else { throw JSONScanner.notJSON }
-            return text
+            let bytes = bytes
+            let span = bytes.span.extracting(range)
+            do {
+                let text = try UTF8Span(validating: span)
+                return String(copying: text)
+            } catch {
+                throw JSONScanner.notJSON
+            }
         }
         var plain: [UInt8] = []
         plain.reserveCapacity(range.count)

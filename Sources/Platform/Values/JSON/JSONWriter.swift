@@ -10,14 +10,14 @@ final class JSONWriter {
     @exclusivity(unchecked) private var open: [Container] = []
     /// Of all open objects, those of an inner one behind those of the outer.
     @exclusivity(unchecked) private var members: [Member] = []
-    @exclusivity(unchecked) private var slots = 0
+    @exclusivity(unchecked) private var slots: Int32 = 0
     /// Where members are put in order.
     @exclusivity(unchecked) private var scratch: [UInt8] = []
 
     /// An object or an array that is not closed yet.
     private struct Container {
         /// Of the value that it is. A value that asks for its container twice gets the same.
-        let slot: Int
+        let slot: Int32
         let isObject: Bool
         let start: Int
         /// Of an object: its first in `members`.
@@ -47,14 +47,14 @@ final class JSONWriter {
     fileprivate func encode<Value: Encodable>(_ value: Value, path: [any CodingKey]) throws {
         let depth = open.count
         let start = bytes.count
-        slots += 1
-        try value.encode(to: JSONSlot(writer: self, slot: slots, depth: depth, path: path))
+        slots &+= 1
+        try value.encode(to: JSONSlot(writer: self, slot: slots, depth: Int32(depth), path: path))
         close(downTo: depth)
         if bytes.count == start { bytes += [UInt8(ascii: "{"), UInt8(ascii: "}")] }
     }
 
     /// The container of the value whose slot this is, at this depth.
-    fileprivate func begin(slot: Int, depth: Int, isObject: Bool) {
+    fileprivate func begin(slot: Int32, depth: Int, isObject: Bool) {
         close(downTo: depth + 1)
         if open.count > depth {
             precondition(open[depth].slot == slot && open[depth].isObject == isObject, "a value asked for two kinds of container")
@@ -190,24 +190,24 @@ final class JSONWriter {
     }
 }
 
-/// Where one value is written.
+/// Where one value is written. Of three words, which fit into an `any Encoder` without memory of their own.
 private struct JSONSlot: Encoder {
     let writer: JSONWriter
-    let slot: Int
-    let depth: Int
+    let slot: Int32
+    let depth: Int32
     let path: [any CodingKey]
 
     var codingPath: [any CodingKey] { path }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-        writer.begin(slot: slot, depth: depth, isObject: true)
-        return KeyedEncodingContainer(JSONObjectSlot(writer: writer, depth: depth, codingPath: path))
+        writer.begin(slot: slot, depth: Int(depth), isObject: true)
+        return KeyedEncodingContainer(JSONObjectSlot(writer: writer, depth: Int(depth), codingPath: path))
     }
 
     func unkeyedContainer() -> any UnkeyedEncodingContainer {
-        writer.begin(slot: slot, depth: depth, isObject: false)
-        return JSONArraySlot(writer: writer, depth: depth, codingPath: path)
+        writer.begin(slot: slot, depth: Int(depth), isObject: false)
+        return JSONArraySlot(writer: writer, depth: Int(depth), codingPath: path)
     }
 
     func singleValueContainer() -> any SingleValueEncodingContainer { self }
