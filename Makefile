@@ -3,7 +3,7 @@
 SWIFT ?= swift
 DATA ?= ./data
 # Of Debian and Ubuntu: the C libraries that are linked and what the tour uses, and the programs that tests run.
-PACKAGES := libargon2-dev libcurl4-openssl-dev libmodsecurity-dev libpq-dev libqrencode-dev librabbitmq-dev zlib1g-dev libsqlite3-dev modsecurity-crs pkg-config curl jq
+PACKAGES := libargon2-dev libcurl4-openssl-dev libjemalloc-dev libmodsecurity-dev libpq-dev libqrencode-dev librabbitmq-dev zlib1g-dev libsqlite3-dev modsecurity-crs pkg-config curl jq
 TEST_PACKAGES := postgresql pgbouncer rabbitmq-server openssl zbar-tools python3-venv file slowhttptest
 # And what benchmarks are held against.
 BENCH_PACKAGES := nginx-light libnginx-mod-http-modsecurity

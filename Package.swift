@@ -191,7 +191,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/ticketflow",
-            swiftSettings: settings),
+            swiftSettings: settings,
+            // Takes the place of the C library's own: see docs/decisions/0033.
+            linkerSettings: [.linkedLibrary("jemalloc")]),
 
         .target(name: "TestServers", dependencies: ["Messaging", log], path: "Tests/TestServers", swiftSettings: settings),
         .testTarget(
