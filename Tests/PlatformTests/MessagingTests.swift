@@ -279,6 +279,44 @@ final class Journal: Sendable {
         }
     }
 
+    @Test(arguments: BrokerKind.allCases)
+    func `a relay sends all that has gathered, and those that were committed behind others`(kind: BrokerKind) async throws {
+        try await kind.withBroker { broker in
+            try await Engine.sqlite.withDatabase { database, _ in
+                try await database.migrate([Outbox.migration])
+                try await broker.declare([QueueDeclaration(name: "q.test", patterns: ["#"])])
+                // More than a turn of the relay has.
+                let ids = (0..<10_700).map { _ in MessageID() }
+                let late = ids[0]
+                func add(_ ids: ArraySlice<MessageID>) async throws {
+                    try await database.write { tx in
+                        try tx.insert("INSERT INTO outbox (id, name, json) VALUES ", ids.map { "(\($0), \(SomethingHappened.name), '{}')" })
+                    }
+                }
+                try await add(ids.dropFirst())
+                let signal = Signal()
+                let relay = Task {
+                    try await OutboxRelay(database: database, broker: broker, signal: signal, logger: Logger(label: "test")).run()
+                }
+                defer { relay.cancel() }
+                let journal = Journal()
+                let consumer = Task {
+                    try await broker.consume("q.test", concurrency: 16) { message in
+                        journal.add(message.id)
+                        return .handled
+                    }
+                }
+                defer { consumer.cancel() }
+                try await eventually("the first are sent") { journal.count > 0 }
+                try await add([late])
+                try await eventually("all are handled") { journal.all == Set(ids) }
+                try await eventually("the outbox is empty") {
+                    try await database.read { tx in try tx.row("SELECT id FROM outbox") } == nil
+                }
+            }
+        }
+    }
+
     @Test func `the inbox accepts an event once for each consumer`() async throws {
         try await Engine.sqlite.withDatabase { database, _ in
             try await database.migrate([Outbox.migration])

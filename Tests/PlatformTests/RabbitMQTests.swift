@@ -192,7 +192,7 @@ import Values
                 }
             }
             defer { consumers.forEach { $0.cancel() } }
-            try await broker.publish(messages)
+            for message in messages { try await broker.publish([message]) }
             try await eventually("all are handled") {
                 journals[0].all.union(journals[1].all) == Set(messages.map(\.id))
             }
@@ -201,11 +201,74 @@ import Values
         }
     }
 
+    @Test func `messages that are sent at once share letters, and one that fails is tried again alone`() async throws {
+        try await RabbitMQServer.with { server, host in
+            let broker = RabbitMQTests.broker(try server.address(host))
+            try await broker.declare([RabbitMQTests.queue])
+            let messages = (0..<120).map { RabbitMQTests.message(json: "{\"number\":\($0),\"text\":\"two\\nlines\"}") }
+            let other = RabbitMQTests.message("things.ended.v1")
+            let large = RabbitMQTests.message(json: "{\"text\":\"" + String(repeating: "x", count: 64 * 1_024) + "\"}")
+            try await broker.publish(messages + [other, large])
+            #expect(try await broker.queues().map(\.ready) == [5])
+            let journal = Journal()
+            let received = Mutex<[MessageID: Message]>([:])
+            let consumer = Task {
+                try await broker.consume("q.test", concurrency: 8) { message in
+                    received.withLock { $0[message.id] = message }
+                    journal.add(message.id)
+                    return message.id == messages[70].id && journal.times(message.id) == 1 ? .failed(reason: "not yet") : .handled
+                }
+            }
+            defer { consumer.cancel() }
+            try await eventually("the one is tried again") { journal.times(messages[70].id) == 2 }
+            try await eventually("nothing is left") { try await broker.queues().map { $0.ready + $0.waiting + $0.dead } == [0] }
+            #expect((messages + [other, large]).allSatisfy { journal.times($0.id) == ($0.id == messages[70].id ? 2 : 1) })
+            #expect((messages + [other, large]).allSatisfy { received.withLock { $0 }[$0.id]?.json == $0.json })
+            #expect(received.withLock { $0[other.id]?.name } == other.name)
+            await broker.close()
+        }
+    }
+
+    @Test func `a message that ends its consumers takes no other with it for good`() async throws {
+        try await RabbitMQServer.with { server, host in
+            let broker = RabbitMQTests.broker(try server.address(host))
+            try await broker.declare([RabbitMQTests.queue])
+            let messages = (0..<3).map { _ in RabbitMQTests.message() }
+            let fatal = messages[1].id
+            let journal = Journal()
+            let (release, releaseNow) = AsyncStream.makeStream(of: Never.self)
+            let rounds = 6
+            // One that is lost with it in hand does not come back.
+            let consumers = (0..<2 * rounds).map { _ in
+                Task {
+                    try await broker.consume("q.test", concurrency: 8) { message in
+                        journal.add(message.id)
+                        if message.id == fatal { for await _ in release {} }
+                        return .handled
+                    }
+                }
+            }
+            defer { consumers.forEach { $0.cancel() } }
+            try await eventually("it is published") { (try? await broker.publish(messages)) != nil }
+            for round in 1...rounds {
+                try await eventually("it is in hand for the \(round)th time") { journal.times(fatal) >= round }
+                if round < rounds { try await server.control("close_all_connections", "--vhost", host, "a test") }
+            }
+            // The others came with it in one letter at first, then in letters of their own, which were acknowledged.
+            #expect(journal.times(messages[0].id) < journal.times(fatal))
+            #expect(journal.times(messages[2].id) < journal.times(fatal))
+            releaseNow.finish()
+            try await eventually("nothing is left") { try await broker.queues().map { $0.ready + $0.waiting + $0.dead } == [0] }
+            await broker.close()
+        }
+    }
+
     @Test func `at a stop what is in hand is finished and acknowledged, the rest stays in the queue`() async throws {
         try await RabbitMQServer.with { server, host in
             let broker = RabbitMQTests.broker(try server.address(host))
             try await broker.declare([RabbitMQTests.queue])
-            try await broker.publish((0..<50).map { _ in RabbitMQTests.message() })
+            // Fewer than a consumer takes in hand: what is published later stays there only once it takes no more.
+            for _ in 0..<20 { try await broker.publish([RabbitMQTests.message()]) }
             let begun = Mutex(0)
             let ended = Mutex(0)
             let (release, releaseNow) = AsyncStream.makeStream(of: Never.self)
@@ -219,7 +282,7 @@ import Values
             let running = Task { try await group.run() }
             try await eventually("three are in hand") { begun.withLock { $0 } == 3 }
             await group.triggerGracefulShutdown()
-            var published = 50
+            var published = 20
             try await eventually("nothing more is handed out") {
                 try await broker.publish([RabbitMQTests.message()])
                 published += 1
@@ -232,6 +295,36 @@ import Values
             #expect(ended.withLock { $0 } == 3)
             let left = published - 3
             try await eventually("the rest is in the queue") { try await broker.queues().map(\.ready) == [left] }
+            await broker.close()
+        }
+    }
+
+    @Test func `at a stop a letter that was begun is finished`() async throws {
+        try await RabbitMQServer.with { server, host in
+            let broker = RabbitMQTests.broker(try server.address(host))
+            try await broker.declare([RabbitMQTests.queue])
+            let messages = (0..<10).map { _ in RabbitMQTests.message() }
+            try await broker.publish(messages)
+            let journal = Journal()
+            let (release, releaseNow) = AsyncStream.makeStream(of: Never.self)
+            let consumer = Consuming(broker: broker) { message in
+                journal.add(message.id)
+                for await _ in release {}
+                return .handled
+            }
+            let group = ServiceGroup(services: [consumer], logger: RabbitMQTests.logger)
+            let running = Task { try await group.run() }
+            try await eventually("three are in hand") { journal.count == 3 }
+            await group.triggerGracefulShutdown()
+            try await eventually("nothing more is handed out") {
+                try await broker.publish([RabbitMQTests.message()])
+                return try await broker.queues().map(\.ready) != [0]
+            }
+            let left = try await broker.queues()[0].ready
+            releaseNow.finish()
+            try await running.value
+            #expect(messages.allSatisfy { journal.times($0.id) == 1 })
+            #expect(try await broker.queues()[0].ready >= left)
             await broker.close()
         }
     }
@@ -251,7 +344,8 @@ import Values
             let trusting = RabbitMQTests.broker(address, caFile: server.caFile)
             try await trusting.declare([RabbitMQTests.queue])
             try await trusting.publish((0..<100).map { _ in RabbitMQTests.message() })
-            #expect(try await trusting.queues().map(\.ready) == [100])
+            // In two letters.
+            #expect(try await trusting.queues().map(\.ready) == [2])
             await trusting.close()
             let distrusting = RabbitMQTests.broker(address)
             let error = await #expect(throws: RabbitMQError.self) { try await distrusting.declare([]) }

@@ -40,6 +40,8 @@ package struct Outbox: Sendable {
 package struct OutboxRelay: Service {
     /// How many events go to the broker at once.
     private static let batch = 500
+    /// How many batches a turn has at most. The next turn begins with the oldest event again.
+    private static let turn = 20
 
     private let database: Database
     private let broker: any Broker
@@ -59,7 +61,7 @@ package struct OutboxRelay: Service {
             while !Task.isCancelled, !Task.isShuttingDownGracefully {
                 do {
                     try await pace.turn()
-                    while try await relay() == OutboxRelay.batch {}
+                    while try await relay(), !Task.isShuttingDownGracefully {}
                 } catch is CancellationError {
                     return
                 } catch {
@@ -73,17 +75,33 @@ package struct OutboxRelay: Service {
         }
     }
 
-    private func relay() async throws -> Int {
-        let messages = try await database.read { tx in
-            try tx.rows("SELECT id, name, json FROM outbox ORDER BY id LIMIT \(OutboxRelay.batch)").map { row in
-                Message(id: try row["id"], name: try row["name"], json: try row["json"])
-            }
+    /// Sends what waits now, from the oldest event on: one may be committed after others with higher ids. The next batch is read while
+    /// one is sent.
+    /// - Returns: whether more may wait.
+    private func relay() async throws -> Bool {
+        var batch = try await messages(after: nil)
+        for _ in 0..<OutboxRelay.turn {
+            guard let last = batch.last?.id else { return false }
+            let isLast = batch.count < OutboxRelay.batch
+            async let next = isLast ? [] : messages(after: last)
+            try await send(batch)
+            batch = try await next
         }
-        guard !messages.isEmpty else { return 0 }
+        return true
+    }
+
+    private func messages(after id: MessageID?) async throws -> [Message] {
+        try await database.read { tx in
+            let rows = try tx.rows(
+                "SELECT id, name, json FROM outbox WHERE id > \(id?.description ?? "") ORDER BY id LIMIT \(OutboxRelay.batch)")
+            return try rows.map { row in Message(id: try row["id"], name: try row["name"], json: try row["json"]) }
+        }
+    }
+
+    private func send(_ messages: [Message]) async throws {
         try await broker.publish(messages)
         try await database.write { tx in
             try tx.inChunks(messages.map(\.id)) { ids in try tx.queue("DELETE FROM outbox WHERE id IN \(list: ids)") }
         }
-        return messages.count
     }
 }

@@ -149,10 +149,10 @@ extension AMQPConnection {
         var flags =
             AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_TYPE_FLAG
             | AMQP_BASIC_TIMESTAMP_FLAG | AMQP_BASIC_HEADERS_FLAG
-        unsafe properties.content_type = pool.bytes(RabbitMQLetter.contentType)
+        unsafe properties.content_type = pool.bytes(told.contentType)
         unsafe properties.delivery_mode = UInt8(AMQP_DELIVERY_PERSISTENT.rawValue)
-        unsafe properties.message_id = pool.bytes("\(letter.message.id)")
-        unsafe properties.type = pool.bytes(letter.message.name)
+        unsafe properties.message_id = pool.bytes("\(letter.id)")
+        unsafe properties.type = pool.bytes(letter.name)
         unsafe properties.timestamp = UInt64(clamping: letter.published.seconds)
         unsafe properties.headers = pool.table(told.headers)
         if let correlationID = told.correlationID {
@@ -163,10 +163,10 @@ extension AMQPConnection {
         try check(
             unsafe amqp_basic_publish(
                 handle, AMQPConnection.channel, pool.bytes(exchange), pool.bytes(key), isMandatory ? 1 : 0, 0, &properties,
-                pool.bytes(letter.message.json)))
+                pool.bytes(letter.body)))
     }
 
-    /// - Parameter prefetch: how many messages may be in hand.
+    /// - Parameter prefetch: how many letters may be in hand.
     func consume(_ queue: String, prefetch: Int) throws {
         defer { pool.recycle() }
         _ = unsafe amqp_basic_qos(handle, AMQPConnection.channel, 0, UInt16(clamping: prefetch), 0)

@@ -1,4 +1,4 @@
-/// What a publisher has to do on one connection: which messages are to be sent, which wait for the server's word, what the server
+/// What a publisher has to do on one connection: which letters are to be sent, which wait for the server's word, what the server
 /// has said. It does no input or output.
 struct PublisherWork {
     private struct Sent {
@@ -66,14 +66,14 @@ struct PublisherWork {
         switch event {
         case .confirmed(let number, let isMultiple):
             for sent in inFlight.take(number, isMultiple: isMultiple) {
-                let key = Returned(messageID: "\(sent.letter.letter.message.id)", key: sent.letter.key)
+                let key = Returned(messageID: "\(sent.letter.letter.id)", key: sent.letter.key)
                 let isReturned = sent.letter.isMandatory && returned.remove(key) != nil
                 if isReturned { lacksQueue = true }
-                sent.batch.settle(isReturned ? RabbitMQError.unroutable(event: sent.letter.letter.message.name) : nil)
+                sent.batch.settle(isReturned ? RabbitMQError.unroutable(event: sent.letter.letter.name) : nil)
             }
         case .refused(let number, let isMultiple):
             for sent in inFlight.take(number, isMultiple: isMultiple) {
-                sent.batch.settle(RabbitMQError.refused(event: sent.letter.letter.message.name))
+                sent.batch.settle(RabbitMQError.refused(event: sent.letter.letter.name))
             }
         case .returned(let messageID, let key): returned.insert(Returned(messageID: messageID, key: key))
         case .blocked(let reason): block = reason

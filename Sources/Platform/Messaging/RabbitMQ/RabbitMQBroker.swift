@@ -67,10 +67,9 @@ package final class RabbitMQBroker: Broker {
         let patterns = declared.all.flatMap(\.patterns)
         let wanted = Set(messages.map(\.name)).filter { name in patterns.contains { topic($0, matches: name) } }
         try await publisher.publish(
-            messages.map { message in
+            RabbitMQLetter.letters(of: messages).map { letter in
                 OutgoingLetter(
-                    letter: RabbitMQLetter(message), exchange: RabbitMQTopology.exchange, key: message.name,
-                    isMandatory: wanted.contains(message.name))
+                    letter: letter, exchange: RabbitMQTopology.exchange, key: letter.name, isMandatory: wanted.contains(letter.name))
             })
     }
 
@@ -133,7 +132,7 @@ extension RabbitMQBroker {
         try await withTaskCancellationHandler {
             try await withGracefulShutdownHandler {
                 async let reading: Void = OwnThread.run {
-                    try session.run(queue.name, prefetch: min(300, max(100, concurrency * 8))) {
+                    try session.run(queue.name, prefetch: min(300, max(32, concurrency * 2))) {
                         let connection = try connect()
                         try topology.declare([queue], on: connection)
                         return connection
@@ -142,17 +141,21 @@ extension RabbitMQBroker {
                 await withTaskGroup(of: Void.self) { group in
                     var running = 0
                     for await delivery in session.deliveries {
-                        if running == concurrency {
-                            await group.next()
-                            running -= 1
-                        }
-                        guard !session.isEnding, let letter = delivery.letter else { continue }
-                        group.addTask { [self] in
-                            if await isSettled(letter, await handle(letter.message), in: queue.name, session) {
-                                session.acknowledge(delivery.tag)
+                        guard let letter = delivery.letter else { continue }
+                        let tasks = tasks(for: letter, in: queue.name, session, handle)
+                        let unsettled = Unsettled(tasks.count)
+                        for (place, task) in tasks.enumerated() {
+                            if running == concurrency {
+                                await group.next()
+                                running -= 1
                             }
+                            // A letter that was begun is finished, unless nobody can be told of it any more.
+                            if place == 0 ? session.isEnding : session.isOver { break }
+                            group.addTask {
+                                if unsettled.isLast(settled: await task()) { session.acknowledge(delivery.tag) }
+                            }
+                            running += 1
                         }
-                        running += 1
                     }
                 }
                 session.finish()
@@ -165,27 +168,65 @@ extension RabbitMQBroker {
         }
     }
 
-    /// Whether the message in hand is no longer needed: it was handled, or waits or rests in another queue.
-    private func isSettled(_ letter: RabbitMQLetter, _ outcome: Outcome, in queue: String, _ session: RabbitMQSession) async -> Bool {
+    /// What is to be done with a letter. Each says whether its part of it is no longer needed.
+    private func tasks(
+        for letter: RabbitMQLetter, in queue: String, _ session: RabbitMQSession,
+        _ handle: @escaping @Sendable (Message) async -> Outcome
+    ) -> [@Sendable () async -> Bool] {
+        if letter.messages.count > 1, letter.returns > 1 {
+            // One of them may be what ends whoever takes it in hand. The others shall not share its lot.
+            return [{ [self] in await isPutAside(letter.unpacked, in: queue, session) }]
+        }
+        return letter.messages.map { message in
+            { [self] in await isSettled(letter, message, await handle(message), in: queue, session) }
+        }
+    }
+
+    /// Whether a message of the letter in hand is no longer needed: it was handled, or waits or rests in another queue.
+    private func isSettled(
+        _ letter: RabbitMQLetter, _ message: Message, _ outcome: Outcome, in queue: String, _ session: RabbitMQSession
+    ) async -> Bool {
         guard case .failed(let reason) = outcome else { return true }
         let isDead = letter.attempts >= topology.waits.count
-        let next = OutgoingLetter(
-            letter: letter.failed(reason), exchange: RabbitMQTopology.direct,
-            key: isDead ? RabbitMQTopology.deadLetters(of: queue) : topology.waitingRoom(of: queue, after: letter.attempts),
-            isMandatory: true)
+        return await isPutAside(
+            [letter.failed(message, reason)],
+            in: isDead ? RabbitMQTopology.deadLetters(of: queue) : topology.waitingRoom(of: queue, after: letter.attempts), session)
+    }
+
+    /// Whether the server has these letters in another place than the one that is in hand.
+    private func isPutAside(_ letters: [RabbitMQLetter], in queue: String, _ session: RabbitMQSession) async -> Bool {
+        let next = letters.map { OutgoingLetter(letter: $0, exchange: RabbitMQTopology.direct, key: queue, isMandatory: true) }
         while true {
             // Of one whose handler was canceled nobody knows whether it fails.
             if Task.isCancelled { return false }
             do {
-                try await publisher.publish([next])
+                try await publisher.publish(next)
                 return true
             } catch {
                 logger.warning(
                     "a failed message cannot be put aside; it stays in hand",
-                    metadata: ["queue": "\(queue)", "id": "\(letter.message.id)", "error": "\(error)"])
+                    metadata: ["queue": "\(queue)", "id": "\(letters[0].id)", "error": "\(error)"])
             }
             if session.isEnding { return false }
             try? await Task.sleep(for: .seconds(1))
+        }
+    }
+}
+
+/// What of a letter in hand is not settled yet.
+private final class Unsettled: Sendable {
+    private let left: Mutex<(count: Int, isWhole: Bool)>
+
+    init(_ count: Int) {
+        left = Mutex((count, true))
+    }
+
+    /// To be called once for each part. True at the last one if all of them are settled.
+    func isLast(settled isSettled: Bool) -> Bool {
+        left.withLock { left in
+            left.count -= 1
+            left.isWhole = left.isWhole && isSettled
+            return left.count == 0 && left.isWhole
         }
     }
 }

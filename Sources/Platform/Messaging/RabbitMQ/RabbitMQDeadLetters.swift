@@ -17,11 +17,12 @@ extension RabbitMQBroker {
                 while count < limit, let delivery = try connection.take(from: dead) {
                     taken[dead, default: 0] += 1
                     guard let letter = delivery.letter else { continue }
-                    count += 1
-                    letters.append(
+                    count += letter.messages.count
+                    letters += letter.messages.map { message in
                         DeadLetter(
-                            queue: queue, message: letter.message, reason: letter.reason ?? "", attempts: letter.attempts,
-                            published: letter.published))
+                            queue: queue, message: message, reason: letter.reason ?? "", attempts: letter.attempts,
+                            published: letter.published)
+                    }
                 }
             }
             try RabbitMQBroker.giveBack(taken, on: connection)
@@ -77,7 +78,7 @@ extension RabbitMQBroker {
             let count = try body(
                 deliveries.filter { delivery in
                     guard let chosen else { return true }
-                    return delivery.letter.map { chosen.contains($0.message.id) } ?? false
+                    return delivery.letter.map { $0.messages.allSatisfy { chosen.contains($0.id) } } ?? false
                 }, connection)
             try RabbitMQBroker.giveBack([dead: deliveries.count - count], on: connection)
             return count
@@ -110,7 +111,7 @@ extension RabbitMQBroker {
                     }
                 case .refused(let number, let isMultiple):
                     for delivery in unconfirmed.take(number, isMultiple: isMultiple) {
-                        throw RabbitMQError.refused(event: delivery.letter?.message.name ?? "")
+                        throw RabbitMQError.refused(event: delivery.letter?.name ?? "")
                     }
                 case .returned(_, let key): throw RabbitMQError.unroutable(event: key)
                 case .blocked(let reason): throw RabbitMQError.blocked(reason: reason)

@@ -24,6 +24,8 @@ final class RabbitMQSession: Sendable {
 
     /// Whether a delivery that nobody has begun with is to be left to whoever gets it next.
     var isEnding: Bool { state.withLock { $0.isStopping || $0.isOver } }
+    /// Whether the connection is closed or lost.
+    var isOver: Bool { state.withLock { $0.isOver } }
     var wasConnected: Bool { state.withLock { $0.wasConnected } }
 
     /// To be called when the effect is durable. Without a connection it does nothing: the message is delivered again.
