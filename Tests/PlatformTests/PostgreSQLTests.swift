@@ -516,6 +516,40 @@ import Values
         }
     }
 
+    @Test func `where another process works in a lane, a transaction waits and takes along what arrives meanwhile`() async throws {
+        let schema = PostgreSQLTests.newSchema()
+        try await PostgreSQLTests.withDatabase(schema: schema) { one in
+            try await one.migrate([PostgreSQLTests.counter])
+            try await PostgreSQLTests.withDatabase(schema: schema) { other in
+                let gate = Gate()
+                let coalescer = Coalescer<Int, Set<Int>> { items, tx in
+                    _ = try tx.rows("SELECT 1 AS value")
+                    if items.contains(-1) { gate.pass() }
+                    return items.map { _ in .success(Set(items)) }
+                }
+                let first = Task { try await one.write(-1, lane: "a", by: coalescer) }
+                try await eventually("one has the lane") { gate.isReached }
+                // The first that meets it goes on without the lane: only rows are locked for good reasons.
+                #expect(try await other.write(0, lane: "a", by: coalescer) == [0])
+                let second = Task { try await other.write(1, lane: "a", by: coalescer) }
+                try await eventually("the other waits for its turn") {
+                    try await one.read { tx in
+                        let key: SQL = "hashtextextended(\("lane \(schema) a"), 0)"
+                        return try tx.row(
+                            "SELECT 1 AS waits FROM pg_locks WHERE NOT granted AND CAST(objid AS BIGINT) = (\(key) & 4294967295)")
+                    } != nil
+                }
+                let late = (2..<10).map { id in Task.immediate { try await other.write(id, lane: "a", by: coalescer) } }
+                // A lane of another name waits for nobody.
+                #expect(try await other.write(10, lane: "b", by: coalescer) == [10])
+                gate.open()
+                #expect(try await first.value == [-1])
+                #expect(try await second.value == Set(1..<10))
+                for task in late { #expect(try await task.value == Set(1..<10)) }
+            }
+        }
+    }
+
     @Test func `what needs no answer yet costs no round trip, and neither does the clock`() async throws {
         let server = try await PostgreSQLServer.shared.value
         let network = try FragileNetwork(to: server.port)

@@ -348,7 +348,7 @@ enum Engine: String, CaseIterable, Sendable {
 }
 
 /// Holds a thread until the test lets it go on.
-private final class Gate: Sendable {
+final class Gate: Sendable {
     private let reached = Mutex(false)
     private let semaphore = DispatchSemaphore(value: 0)
 

@@ -45,7 +45,7 @@ extension Benchmark {
 }
 
 extension Benchmark {
-    /// Holds on one hot pool in PostgreSQL through two instances of TicketManager, half of the clients at each, against all at one.
+    /// Holds on one hot pool in PostgreSQL through two instances of TicketManager, half of 1,000 clients at each, against all at one.
     static let holdsInstances = Benchmark(name: "holds-instances") { bench in
         let eventManager = try bench.load.freePorts(1)[0]
         return try bench.withPostgreSQL { server in
@@ -59,7 +59,9 @@ extension Benchmark {
                     ]
                     return try bench.withProgram(settings.merging(peers) { $1 }, roles: ["ticket-manager"]) { second in
                         let offer = try shop.offer(capacity: 10_000_000)
-                        var holders = (0..<bench.clients).map { Holder(offer, serviceToken: shop.serviceToken, name: "hold-\($0)") }
+                        var holders = (0..<max(bench.clients, 1_000)).map {
+                            Holder(offer, serviceToken: shop.serviceToken, name: "hold-\($0)")
+                        }
                         var (alone, together): ([Double], [Double]) = ([], [])
                         for _ in 0..<bench.rounds {
                             let one = try bench.measure("one", holders, port: program.ticketManagerPort, on: program)

@@ -21,8 +21,10 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         case sync
     }
 
+    /// What a statement is known by: its text as a service has said it, where PostgreSQL's has more, and its values' types.
     private struct StatementKey: Hashable {
         let text: String
+        let differences: [Int]
         let types: [Oid]
     }
 
@@ -65,6 +67,9 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
 
     private var phase = Phase.idle
     private var isReadOnly = false
+    private var lane: String?
+    /// Whether another session has a transaction of this one's lane. Known with the first answer.
+    private(set) var hasRival = false
     private var isAnswered = false
     /// What the server's clock showed at a moment of this process's.
     private var clock: (shown: Instant, at: ContinuousClock.Instant)?
@@ -92,11 +97,14 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     // MARK: A transaction
 
     /// - Parameters:
+    ///   - lane: whose lock it takes where it is free, and without which it goes on all the same; nil for a transaction of no lane.
     ///   - deadline: when the last of its callers no longer waits: it is cancelled then.
     ///   - tellLate: is called at the deadline, before anything else takes time.
-    func begin(isReadOnly: Bool, deadline: Instant?, tellLate: @escaping () -> Void) {
+    func begin(isReadOnly: Bool, lane: String? = nil, deadline: Instant?, tellLate: @escaping () -> Void) {
         phase = .idle
         self.isReadOnly = isReadOnly
+        self.lane = lane
+        hasRival = false
         isAnswered = false
         clock = nil
         isUnlimited = false
@@ -105,6 +113,15 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         isLate = false
         commitActions = []
         failure = nil
+    }
+
+    /// Waits until no other session has a transaction of this lane. To be called before the first statement, which fails if this does.
+    func awaitTurn(in lane: String) {
+        _ = try? rows("SELECT 1 FROM (SELECT pg_advisory_xact_lock(\(key(of: lane)))) AS locked")
+    }
+
+    private func key(of lane: String) -> SQL {
+        "hashtextextended(\("lane \(schema) \(lane)"), 0)"
     }
 
     /// Hands out what is to be done after the commit. Throws `PostgreSQLFailure`; see also `doubt`.
@@ -285,9 +302,14 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         }
         try send(isReadOnly ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
         phase = .begun
-        guard isSessionless else { return }
-        let session = servers.session.map { name, value -> SQL in "set_config(\(name), \(value), true)" }
-        try sendPrepared("SELECT \(SQL.joined(session, by: ", "))")
+        if isSessionless {
+            let session = servers.session.map { name, value -> SQL in "set_config(\(name), \(value), true)" }
+            try sendPrepared("SELECT \(SQL.joined(session, by: ", "))")
+        }
+        guard let lane else { return }
+        try sendPrepared("SELECT pg_try_advisory_xact_lock(\(key(of: lane))) AS is_free") { [self] _, result in
+            hasRival = try result.rows(result.columns).first?["is_free"] == false
+        }
     }
 
     /// Whether there is a session, for what pools connections may have left out what it was to be told.
@@ -315,16 +337,16 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     ) throws {
         let link = try openLink()
         let values = PostgreSQLValues(sql.values)
-        let key = StatementKey(text: sql.postgreSQLText(isReadOnly: isReadOnly), types: values.types)
+        let key = StatementKey(text: sql.text, differences: isReadOnly ? [] : sql.differences.map(\.offset), types: values.types)
         if isSessionless {
-            try link.run(text: key.text, values)
+            try link.run(text: sql.postgreSQLText(isReadOnly: isReadOnly), values)
         } else {
-            try link.run(try statement(key, values, on: link), values)
+            try link.run(try statement(key, sql, values, on: link), values)
         }
         commands.append(.statement { result in try take(key, result) })
     }
 
-    private func statement(_ key: StatementKey, _ values: PostgreSQLValues, on link: PostgreSQLLink) throws -> String {
+    private func statement(_ key: StatementKey, _ sql: SQL, _ values: PostgreSQLValues, on link: PostgreSQLLink) throws -> String {
         if let known = statements[key] { return known.name }
         if statements.count >= PostgreSQLConnection.mostStatements {
             try send("DEALLOCATE ALL")
@@ -333,7 +355,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         // A name is never given twice: where a pipeline fails it is not known which of its preparations the server has kept.
         namesGiven += 1
         let name = "\(name)_\(namesGiven)"
-        try link.prepare(name, key.text, values)
+        try link.prepare(name, sql.postgreSQLText(isReadOnly: isReadOnly), values)
         commands.append(.preparation(key))
         statements[key] = PreparedStatement(name: name)
         return name

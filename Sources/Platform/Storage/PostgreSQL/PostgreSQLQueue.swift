@@ -8,6 +8,9 @@ import Values
 ///
 /// Work of a lane that arrives while a transaction of this lane runs is done together in the next one; lanes and all other work run
 /// side by side. A connection that is done takes what waits next, and rests where nothing waits.
+///
+/// Other processes may work in the same lane. Where one does, a transaction waits for its turn first, and then takes along whatever
+/// has arrived meanwhile: it would otherwise wait for the rows that the other has locked, with the few that it began with.
 final class PostgreSQLQueue: Sendable {
     private enum Turn {
         case alone(any PendingWork)
@@ -20,6 +23,8 @@ final class PostgreSQLQueue: Sendable {
         /// Who waits in each lane that has a turn, or whose transaction runs.
         var lanes: [Lane: [any PendingWork]] = [:]
         var running: [ObjectIdentifier: [any PendingWork]] = [:]
+        /// Lanes in which another process was met, and until when that counts.
+        var shared: [String: Instant] = [:]
         var resting: [PostgreSQLConnection] = []
         var atWork = 0
         var isClosed = false
@@ -43,6 +48,8 @@ final class PostgreSQLQueue: Sendable {
     private static let largestGroup = 256
     /// How often a transaction is run that others keep from committing.
     private static let mostTries = 10
+    /// How long a lane is taken for a shared one after another process was met there.
+    private static let sharedTime = TimeSpan.seconds(1)
 
     private let isReadOnly: Bool
     private let size: Int
@@ -142,18 +149,29 @@ final class PostgreSQLQueue: Sendable {
     // MARK: Performing
 
     /// Performs what waits together, and answers all who wait for it.
-    private func perform(_ group: [any PendingWork], on connection: PostgreSQLConnection) {
+    /// - Parameter isAlone: whether nothing is to be taken along.
+    private func perform(_ group: [any PendingWork], isAlone: Bool = false, on connection: PostgreSQLConnection) {
         let now = Instant.now
         let expired = group.filter { $0.waiter.isOver(at: now) }
         answer(expired) { $0.fail(.deadline(begun: false)) }
-        let group = group.filter { !$0.waiter.isOver(at: now) }
+        var group = group.filter { !$0.waiter.isOver(at: now) }
         guard let first = group.first else { return }
+        // One without a name locks nothing that others might want.
+        let lane = first.lane.flatMap { isAlone || $0.name.isEmpty ? nil : $0 }
         let transaction = Transaction(connection: connection)
         for attempt in 1... {
-            connection.begin(isReadOnly: isReadOnly, deadline: PostgreSQLQueue.lastDeadline(of: group)) { [self] in
+            let waits = lane.map { isShared($0.name, at: .now) } ?? false
+            connection.begin(
+                isReadOnly: isReadOnly, lane: waits ? nil : lane?.name, deadline: PostgreSQLQueue.lastDeadline(of: group)
+            ) { [self, group] in
                 answer(group) { $0.fail(.deadline(begun: true)) }
             }
+            if waits, let lane {
+                connection.awaitTurn(in: lane.name)
+                group += takeArrived(in: lane, atMost: PostgreSQLQueue.largestGroup - group.count, on: connection)
+            }
             let isDone = first.perform(with: group, transaction)
+            if connection.hasRival, let lane { share(lane.name, from: .now) }
             var actions: [@Sendable () -> Void] = []
             if isDone, !isReadOnly { actions = (try? connection.commit()) ?? [] }
             guard let failure = connection.failure else {
@@ -185,7 +203,33 @@ final class PostgreSQLQueue: Sendable {
 
     /// Decides again what was decided together and cannot be, so that one does no harm to the others.
     private func performEach(of group: [any PendingWork], on connection: PostgreSQLConnection) {
-        for work in group { perform([work], on: connection) }
+        for work in group { perform([work], isAlone: true, on: connection) }
+    }
+
+    private func isShared(_ lane: String, at now: Instant) -> Bool {
+        state.withLock { state in
+            guard let end = state.shared[lane] else { return false }
+            if end <= now { state.shared[lane] = nil }
+            return now < end
+        }
+    }
+
+    private func share(_ lane: String, from now: Instant) {
+        state.withLock { state in
+            if state.shared.count >= 1_000 { state.shared = state.shared.filter { now < $0.value } }
+            state.shared[lane] = now + PostgreSQLQueue.sharedTime
+        }
+    }
+
+    /// What has come into a lane since its transaction began.
+    private func takeArrived(in lane: Lane, atMost room: Int, on connection: PostgreSQLConnection) -> [any PendingWork] {
+        state.withLock { state in
+            let waiting = state.lanes[lane] ?? []
+            let arrived = Array(waiting.prefix(room))
+            state.lanes[lane] = Array(waiting.dropFirst(arrived.count))
+            state.running[ObjectIdentifier(connection), default: []] += arrived
+            return arrived
+        }
     }
 
     private func answer(_ group: [any PendingWork], _ answer: @escaping @Sendable (any Waiter) -> Void) {
