@@ -27,11 +27,12 @@ struct Bench {
     /// - Parameters:
     ///   - settings: further ones, by the names of their variables.
     ///   - roles: what it runs; a whole system if none is named.
+    ///   - core: the only processor core that it may use; nil for all.
     func withProgram<Result>(
-        _ settings: [String: String] = [:], roles: [String] = [], _ body: (Program) throws -> Result
+        _ settings: [String: String] = [:], roles: [String] = [], core: Int? = nil, _ body: (Program) throws -> Result
     ) throws -> Result {
         try withFolder { folder in
-            let program = try Program(binary, roles: roles, on: folder, settings: settings, load: load)
+            let program = try Program(binary, roles: roles, on: folder, settings: settings, core: core, load: load)
             defer { program.stop() }
             try program.waitUntilReady()
             do {
@@ -45,8 +46,10 @@ struct Bench {
     }
 
     /// Runs the program on a new data folder, with an organizer in it.
-    func withShop<Result>(_ settings: [String: String] = [:], _ body: (Program, Shop) throws -> Result) throws -> Result {
-        try withProgram(settings) { program in try body(program, try Shop(program, load: load)) }
+    func withShop<Result>(
+        _ settings: [String: String] = [:], core: Int? = nil, _ body: (Program, Shop) throws -> Result
+    ) throws -> Result {
+        try withProgram(settings, core: core) { program in try body(program, try Shop(program, load: load)) }
     }
 
     /// Runs a PostgreSQL in a new folder.

@@ -45,19 +45,20 @@ extension Benchmark {
 }
 
 extension Benchmark {
-    /// Holds on one hot pool in PostgreSQL through two instances of TicketManager, half of 1,000 clients at each, against all at one.
+    /// Holds on one hot pool in PostgreSQL through two instances of TicketManager, half of 1,000 clients at each, against all at one. Each
+    /// instance has a processor core of its own, as it has a machine of its own elsewhere: one alone would take both.
     static let holdsInstances = Benchmark(name: "holds-instances") { bench in
         let eventManager = try bench.load.freePorts(1)[0]
         return try bench.withPostgreSQL { server in
             try bench.withRabbitMQ { broker in
                 let settings = ["TICKETFLOW_DATABASE_URL": server.url(), "TICKETFLOW_BROKER_URL": broker.url]
-                return try bench.withShop(settings.merging(["TICKETFLOW_EVENT_MANAGER_LISTEN": "127.0.0.1:\(eventManager)"]) { $1 }) {
-                    program, shop in
+                let first = settings.merging(["TICKETFLOW_EVENT_MANAGER_LISTEN": "127.0.0.1:\(eventManager)"]) { $1 }
+                return try bench.withShop(first, core: 0) { program, shop in
                     let peers = [
                         "TICKETFLOW_PEERS_EVENT_MANAGER": "127.0.0.1:\(eventManager)",
                         "TICKETFLOW_PEERS_AUTHENTICATION": "127.0.0.1:\(program.authenticationPort)",
                     ]
-                    return try bench.withProgram(settings.merging(peers) { $1 }, roles: ["ticket-manager"]) { second in
+                    return try bench.withProgram(settings.merging(peers) { $1 }, roles: ["ticket-manager"], core: 1) { second in
                         let offer = try shop.offer(capacity: 10_000_000)
                         var holders = (0..<max(bench.clients, 1_000)).map {
                             Holder(offer, serviceToken: shop.serviceToken, name: "hold-\($0)")

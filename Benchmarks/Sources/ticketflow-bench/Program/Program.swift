@@ -24,7 +24,10 @@ final class Program {
     ///   - roles: what it runs; a whole system if none is named.
     ///   - folder: its data folder; made by the program where it is missing.
     ///   - settings: further ones, by the names of their variables.
-    init(_ binary: String, roles: [String] = [], on folder: String, settings: [String: String] = [:], load: Load) throws {
+    ///   - core: the only processor core that it may use; nil for all.
+    init(
+        _ binary: String, roles: [String] = [], on folder: String, settings: [String: String] = [:], core: Int? = nil, load: Load
+    ) throws {
         let ports = try load.freePorts(3)
         port = ports[0]
         ticketManagerPort = ports[1]
@@ -33,8 +36,9 @@ final class Program {
         self.folder = folder
         self.load = load
         spawned = .now()
+        let place = core.map { ["taskset", "--cpu-list", "\($0)"] } ?? []
         process = try ChildProcess(
-            [binary, "serve"] + roles + ["--data", folder, "--port", "\(ports[0])"],
+            place + [binary, "serve"] + roles + ["--data", folder, "--port", "\(ports[0])"],
             environment: [
                 "TICKETFLOW_LOG_LEVEL": "warning",
                 "TICKETFLOW_TICKET_MANAGER_LISTEN": "127.0.0.1:\(ports[1])",
