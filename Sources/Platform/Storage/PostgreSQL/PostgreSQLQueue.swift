@@ -9,8 +9,9 @@ import Values
 /// Work of a lane that arrives while a transaction of this lane runs is done together in the next one; lanes and all other work run
 /// side by side. A connection that is done takes what waits next, and rests where nothing waits.
 ///
-/// Other processes may work in the same lane. Where one does, a transaction waits for its turn first, and then takes along whatever
-/// has arrived meanwhile: it would otherwise wait for the rows that the other has locked, with the few that it began with.
+/// Other sessions may work in a lane of the same name: another process's, or another coalescer's. Where one does, a transaction waits for
+/// its turn first, and then takes along whatever has arrived meanwhile: it would otherwise wait for the rows that the other has
+/// locked, with the few that it began with.
 final class PostgreSQLQueue: Sendable {
     private enum Turn {
         case alone(any PendingWork)
@@ -23,7 +24,7 @@ final class PostgreSQLQueue: Sendable {
         /// Who waits in each lane that has a turn, or whose transaction runs.
         var lanes: [Lane: [any PendingWork]] = [:]
         var running: [ObjectIdentifier: [any PendingWork]] = [:]
-        /// Lanes in which another process was met, and until when that counts.
+        /// Names of lanes in which another session was met, and until when that counts.
         var shared: [String: Instant] = [:]
         var resting: [PostgreSQLConnection] = []
         var atWork = 0
@@ -48,7 +49,7 @@ final class PostgreSQLQueue: Sendable {
     private static let largestGroup = 256
     /// How often a transaction is run that others keep from committing.
     private static let mostTries = 10
-    /// How long a lane is taken for a shared one after another process was met there.
+    /// How long a lane is taken for a shared one after another session was met there.
     private static let sharedTime = TimeSpan.seconds(1)
 
     private let isReadOnly: Bool
