@@ -169,7 +169,10 @@ final class PostgreSQLQueue: Sendable {
             }
             if waits, let lane {
                 connection.awaitTurn(in: lane.name)
-                group += takeArrived(in: lane, atMost: PostgreSQLQueue.largestGroup - group.count, on: connection)
+                // Where the wait has failed, those who came later have their own time.
+                if connection.failure == nil {
+                    group += takeArrived(in: lane, atMost: PostgreSQLQueue.largestGroup - group.count, on: connection)
+                }
             }
             let isDone = first.perform(with: group, transaction)
             if connection.hasRival, let lane { share(lane.name, from: .now) }
