@@ -174,6 +174,25 @@ import Values
         }
     }
 
+    @Test func `of orders that are decided at once as many get tickets as there are, and the others are refused`() async throws {
+        try await withTickets { service, stage in
+            let pool = try await service.makePool(stage, 10)
+            let type = try await service.makeType(stage, [pool])
+            var holds: [Hold] = []
+            for _ in 0..<10 { holds.append(try await service.hold(stage.event, [(type, 1)])) }
+            for hold in holds { try await service.expire(hold.id) }
+            // Takes back all ten, and keeps four.
+            _ = try await service.hold(stage.event, [(type, 4)])
+            let expired = holds
+            let answers = try await service.atOnce(10) { try await service.askFulfilment(OrderID(), expired[$0]) }
+            let outcomes = try answers.map { try $0.json(Fulfilment.self) }
+            #expect(outcomes.filter { $0.outcome == .confirmed && $0.tickets.count == 1 }.count == 6)
+            #expect(outcomes.filter { $0.outcome == .refused && $0.tickets.isEmpty }.count == 4)
+            #expect(try await service.level(pool) == [4, 6])
+            try await service.expectBalancedBooks()
+        }
+    }
+
     @Test func `an order gets nothing from another order's hold, nor anything but what was held`() async throws {
         try await withTickets { service, stage in
             let pool = try await service.makePool(stage, 10)

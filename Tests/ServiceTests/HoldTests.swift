@@ -356,6 +356,7 @@ import Values
             let type = try await service.makeType(stage, [pool])
             let hold = try await service.hold(stage.event, [(type, 1)], ttl: 60)
             let order = OrderID()
+            #expect(try await service.bind(hold.id, of: EventID(), to: order).status == 404)
             #expect(try await service.bind(hold.id, to: order).status == 200)
             // No second tab,
             for answer in [

@@ -77,11 +77,14 @@ extension ServiceHarness<TicketManagerService> {
         try await call(.delete, "/api/v1/holds/\(hold)", as: .service(.salesManager))
     }
 
-    func bind(_ hold: HoldID, to order: OrderID, until deadline: Instant = .now + .hours(1)) async throws -> Answer {
-        try await call(
+    /// - Parameter event: the hold's, where no other is named.
+    func bind(
+        _ hold: HoldID, of event: EventID? = nil, to order: OrderID, until deadline: Instant = .now + .hours(1)
+    ) async throws -> Answer {
+        let itsEvent = try await call(.get, "/api/v1/holds/\(hold)", as: .service(.salesManager)).json(Hold.self).eventId
+        return try await call(
             .put, "/api/v1/holds/\(hold)/order", as: .service(.salesManager),
-            // The event only says what may be decided together.
-            body: HoldBinding(eventId: EventID(), orderId: order, expiresAt: deadline))
+            body: HoldBinding(eventId: event ?? itsEvent, orderId: order, expiresAt: deadline))
     }
 
     static func units(_ hold: Hold) -> [FulfilmentUnit] {

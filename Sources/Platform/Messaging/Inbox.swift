@@ -48,7 +48,7 @@ package struct Inbox: Sendable {
     }
 
     /// Records events, and says which are new.
-    private static func accept(_ events: [MessageID], by consumer: String, in tx: Transaction) throws -> Set<MessageID> {
+    static func accept(_ events: [MessageID], by consumer: String, in tx: Transaction) throws -> Set<MessageID> {
         let now = try tx.now
         var fresh: Set<MessageID> = []
         try tx.inChunks(events) { events in

@@ -1,16 +1,17 @@
 import Contracts
 import Messaging
 import Storage
+import Values
 
 /// What the projections are made of.
 struct SalesAnalyticsEvents {
     private static let queue = "sales-analytics.projection"
 
-    private let inbox: Inbox
+    private let inbox: FactInbox<SaleFact>
     private let concurrency: Int
 
     init(database: Database, concurrency: Int) {
-        inbox = Inbox(of: SalesAnalyticsEvents.queue, in: database)
+        inbox = FactInbox(of: SalesAnalyticsEvents.queue, in: database) { facts, tx in try SaleStore.take(facts, in: tx) }
         self.concurrency = concurrency
     }
 
@@ -19,24 +20,34 @@ struct SalesAnalyticsEvents {
             Consumer(
                 SalesAnalyticsEvents.queue, concurrency: concurrency,
                 [
-                    .on(OrderPaid.self) { envelope in
-                        let sale = Sale(envelope.body)
-                        try await inbox.once(envelope.id, about: "\(sale.eventId)") { tx in try SaleStore.addPaid(sale, in: tx) }
-                    },
+                    .on(OrderPaid.self) { envelope in try await take(.paid(Sale(envelope.body)), of: envelope.id) },
                     .on(OrderRefunded.self) { envelope in
-                        let sale = Sale(envelope.body)
-                        let id = envelope.body.refundId
-                        try await inbox.once(envelope.id, about: "\(sale.eventId)") { tx in try SaleStore.addRefund(id, sale, in: tx) }
+                        try await take(.refunded(envelope.body.refundId, Sale(envelope.body)), of: envelope.id)
                     },
-                    .on(EventChanged.self) { envelope in
-                        let event = envelope.body.event
-                        try await inbox.once(envelope.id, about: "\(event.id)") { tx in try SaleStore.describe(event, in: tx) }
-                    },
-                    .on(TicketTypeChanged.self) { envelope in
-                        let type = envelope.body.ticketType
-                        try await inbox.once(envelope.id, about: "\(type.eventId)") { tx in try SaleStore.describe(type, in: tx) }
-                    },
+                    .on(EventChanged.self) { envelope in try await take(.event(envelope.body.event), of: envelope.id) },
+                    .on(TicketTypeChanged.self) { envelope in try await take(.ticketType(envelope.body.ticketType), of: envelope.id) },
                 ])
         ]
+    }
+
+    private func take(_ fact: SaleFact, of message: MessageID) async throws {
+        try await inbox.take(fact, of: message, about: "\(fact.eventId)")
+    }
+}
+
+/// What a message says.
+enum SaleFact: Sendable {
+    case paid(Sale)
+    case refunded(RefundID, Sale)
+    case event(Event)
+    case ticketType(TicketType)
+
+    /// What it is about.
+    fileprivate var eventId: EventID {
+        switch self {
+        case .paid(let sale), .refunded(_, let sale): sale.eventId
+        case .event(let event): event.id
+        case .ticketType(let type): type.eventId
+        }
     }
 }

@@ -33,7 +33,7 @@ package struct TicketManagerService: Microservice {
         pools = PoolRoutes(database: database, staff: staff)
         ticketTypes = TicketTypeRoutes(database: database, outbox: environment.outbox, staff: staff)
         holds = HoldRoutes(database: database, events: events, configuration: configuration, faults: environment.faults)
-        fulfilments = FulfilmentRoutes(database: database, signer: signer, faults: environment.faults)
+        fulfilments = FulfilmentRoutes(database: database, signer: signer)
         blocks = BlockRoutes(database: database, events: events)
         tickets = TicketRoutes(
             database: database, outbox: environment.outbox, signer: signer, holderSecret: holderSecret, staff: staff,

@@ -39,6 +39,7 @@ struct Bookkeeping: Sendable {
         var attempts = try AttemptStore.all(of: payment.id, in: tx)
         guard let place = attempts.firstIndex(where: { $0.id == id }), attempts[place].provider == provider else { return nil }
         var attempt = attempts[place]
+        let hadMoney = attempts.contains { $0.received != nil }
         let rival = attempts.first { $0.isLive && $0.id != id }
         var notes: [Change.Note] = []
         let effect = attempt.hear(outcome)
@@ -73,7 +74,9 @@ struct Bookkeeping: Sendable {
         try schedule(&attempt, of: payment, after: outcome, in: tx)
         try AttemptStore.save(attempt, in: tx)
         attempts[place] = attempt
-        let view = try PaymentStore.view(payment, attempts, in: tx)
+        // The first money that comes in has been given back by nobody, unless just now.
+        let hasRefunds = hadMoney || !(notes.isEmpty || notes == [.captured])
+        let view = try PaymentStore.view(payment, attempts, hasRefunds: hasRefunds, in: tx)
         guard effect != .none else { return Change(payment: view) }
         try PaymentStore.save(payment, in: tx)
         // Sales is told of a capture by calls, until it has settled it.

@@ -71,8 +71,12 @@ enum PaymentStore {
         try view(payment, try AttemptStore.all(of: payment.id, in: tx), in: tx)
     }
 
-    /// - Parameter attempts: all of the payment, as they are now, oldest first.
-    static func view(_ payment: PaymentRecord, _ attempts: [AttemptRecord], in tx: Transaction) throws -> Payment {
+    /// - Parameters:
+    ///   - attempts: all of the payment, as they are now, oldest first.
+    ///   - hasRefunds: false where it is known that there cannot be one.
+    static func view(
+        _ payment: PaymentRecord, _ attempts: [AttemptRecord], hasRefunds: Bool = true, in tx: Transaction
+    ) throws -> Payment {
         let newest = attempts.last
         let currency = payment.amount.currency
         let disputes = try DisputeStore.all(of: payment.id, in: tx)
@@ -80,9 +84,7 @@ enum PaymentStore {
             id: payment.id, orderId: payment.orderID, state: payment.state, amount: payment.amount, status: newest?.state,
             action: newest?.action, attempts: attempts.map(\.view), captured: Money(payment.captured, currency),
             refunded: Money(payment.refunded, currency),
-            refunds: try RefundStore.all(of: payment.id, in: tx).map {
-                PaymentRefund(id: $0.id, status: $0.state, amount: $0.amount, cause: $0.causeID)
-            },
+            refunds: try hasRefunds ? RefundStore.all(of: payment.id, in: tx).map(\.view) : [],
             disputes: disputes.isEmpty ? nil : disputes.map { PaymentDispute(id: $0.id, state: $0.state, amount: $0.amount) },
             isPayLater: attempts.contains { $0.isPayLater && ($0.isLive || $0.id == payment.paidBy) }, version: payment.version)
     }
@@ -122,5 +124,11 @@ enum PaymentStore {
             buyerEmail: try row["buyer_email"], state: try row["state"], captured: try row["captured"],
             refunded: try row["refunded"], paidBy: try row["paid_by"], closing: try row["closing"], settled: try row["settled"],
             announceAt: try row["announce_at"], expiresAt: try row["expires_at"], version: try row["version"])
+    }
+}
+
+extension RefundRecord {
+    fileprivate var view: PaymentRefund {
+        PaymentRefund(id: id, status: state, amount: amount, cause: causeID)
     }
 }

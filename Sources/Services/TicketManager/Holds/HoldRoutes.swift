@@ -118,24 +118,8 @@ struct HoldRoutes: Sendable {
         }
     }
 
-    /// From here on the order alone ends the hold: no cart's deadline, no second tab, no sweeper. It is extended once.
     @Sendable private func bind(_ call: Call) async throws -> Reply {
-        let id: HoldID = try call.id("id")
-        let binding = try call.body(HoldBinding.self)
-        return try await database.changeStock(of: binding.eventId, by: id) { tx in
-            guard case (var hold, _, let now)? = try HoldStore.lock(id, reclaims: false, in: tx) else { throw Problem.notFound("hold") }
-            if let order = hold.orderID {
-                guard order == binding.orderId else {
-                    throw Problem.conflict("hold-bound", "This hold belongs to another order", "Each order has a hold of its own.")
-                }
-                return try .ok(hold.wire(at: now))
-            }
-            try hold.mustBeOpen(at: now)
-            hold.orderID = binding.orderId
-            hold.expiresAt = max(hold.expiresAt, binding.expiresAt)
-            try HoldStore.bind(id, to: binding.orderId, until: hold.expiresAt, in: tx)
-            return try .ok(hold.wire(at: now))
-        }
+        try .ok(try await database.bind(try call.id("id"), try call.body()))
     }
 }
 

@@ -59,27 +59,49 @@ extension HoldState: SQLTextValue {}
 /// The SQL of holds.
 enum HoldStore {
     static func find(_ id: HoldID, in tx: Transaction) throws -> HoldRecord? {
-        let rows = try tx.ask("SELECT event_id, state, expires_at, order_id, version FROM hold WHERE id = \(id)")
-        let lines = try tx.ask("SELECT * FROM hold_line WHERE hold_id = \(id) ORDER BY ticket_type_id")
-        let claims = try tx.ask("SELECT pool_id, quantity, state FROM hold_claim WHERE hold_id = \(id) ORDER BY pool_id")
-        guard let row = try rows.get().first else { return nil }
-        return HoldRecord(
-            id: id, eventID: try row["event_id"], state: try row["state"], expiresAt: try row["expires_at"],
-            orderID: try row["order_id"], lines: try lines.get().map(line),
-            claims: try claims.get().map { row in
-                HoldRecord.Claim(pool: try row["pool_id"], quantity: try row["quantity"], state: try row["state"])
-            }, version: try row["version"])
+        try find([id], in: tx)[id]
+    }
+
+    static func find(_ ids: Set<HoldID>, in tx: Transaction) throws -> [HoldID: HoldRecord] {
+        var holds: [HoldID: HoldRecord] = [:]
+        try tx.inChunks(ids.sorted()) { ids in
+            let rows = try tx.ask("SELECT id, event_id, state, expires_at, order_id, version FROM hold WHERE id IN \(list: ids)")
+            let lines = try tx.ask("SELECT * FROM hold_line WHERE hold_id IN \(list: ids) ORDER BY hold_id, ticket_type_id")
+            let claims = try tx.ask(
+                "SELECT hold_id, pool_id, quantity, state FROM hold_claim WHERE hold_id IN \(list: ids) ORDER BY hold_id, pool_id")
+            for row in try rows.get() {
+                let id: HoldID = try row["id"]
+                holds[id] = HoldRecord(
+                    id: id, eventID: try row["event_id"], state: try row["state"], expiresAt: try row["expires_at"],
+                    orderID: try row["order_id"], lines: [], claims: [], version: try row["version"])
+            }
+            for row in try lines.get() { holds[try row["hold_id"]]?.lines.append(try line(row)) }
+            for row in try claims.get() {
+                holds[try row["hold_id"]]?.claims.append(
+                    HoldRecord.Claim(pool: try row["pool_id"], quantity: try row["quantity"], state: try row["state"]))
+            }
+        }
+        return holds
+    }
+
+    /// The pools of which some holds have claims, before any of them is locked.
+    static func pools(of holds: Set<HoldID>, in tx: Transaction) throws -> Set<PoolID> {
+        var pools: Set<PoolID> = []
+        try tx.inChunks(holds.sorted()) { holds in
+            for row in try tx.rows("SELECT DISTINCT pool_id FROM hold_claim WHERE hold_id IN \(list: holds)") {
+                pools.insert(try row["pool_id"])
+            }
+        }
+        return pools
     }
 
     /// The hold with its pools locked: first the pools, whose locks order everything, then the hold as it is under them.
-    /// - Parameter reclaims: whether what has expired in the pools is taken back first. Who takes nothing from them need not know.
     static func lock(
-        _ id: HoldID, alsoPools more: Set<PoolID> = [], reclaims: Bool = true, in tx: Transaction
+        _ id: HoldID, alsoPools more: Set<PoolID> = [], in tx: Transaction
     ) throws -> (HoldRecord, Stock, Instant)? {
-        let claimed: [PoolID] = try tx.rows("SELECT pool_id FROM hold_claim WHERE hold_id = \(id)").map { try $0["pool_id"] }
-        var pools = more.union(claimed)
+        var pools = more.union(try pools(of: [id], in: tx))
         while true {
-            let (stock, now) = try InventoryStore.lock(pools, reclaims: reclaims, in: tx)
+            let (stock, now) = try InventoryStore.lock(pools, in: tx)
             guard let hold = try find(id, in: tx) else { return nil }
             let needed = Set(hold.claims.map(\.pool))
             if needed.isSubset(of: pools) { return (hold, stock, now) }
@@ -148,9 +170,12 @@ enum HoldStore {
         try tx.queue("UPDATE hold_claim SET state = CASE WHEN state = \(old) THEN \(new) ELSE state END WHERE hold_id = \(id)")
     }
 
-    /// Whatever became of them before.
-    static func sellClaims(of id: HoldID, in tx: Transaction) throws {
-        try tx.queue("UPDATE hold_claim SET state = 'sold' WHERE hold_id = \(id)")
+    /// Their claims are sold, whatever became of them before.
+    static func confirm(_ ids: [HoldID], in tx: Transaction) throws {
+        try tx.inChunks(ids) { ids in
+            try tx.queue("UPDATE hold SET state = \(HoldState.confirmed) WHERE id IN \(list: ids)")
+            try tx.queue("UPDATE hold_claim SET state = \(ClaimState.sold) WHERE hold_id IN \(list: ids)")
+        }
     }
 
     static func bind(_ id: HoldID, to order: OrderID, until deadline: Instant, in tx: Transaction) throws {

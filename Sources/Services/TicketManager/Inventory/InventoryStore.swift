@@ -53,17 +53,6 @@ enum InventoryStore {
         try askToLock("(SELECT pool_id FROM ticket_type_pool WHERE ticket_type_id IN \(list: types.sorted()))", in: tx)
     }
 
-    /// Locks the pools of several holds, all in the one order.
-    static func lockPools(of holds: Set<HoldID>, in tx: Transaction) throws {
-        var pools: Set<PoolID> = []
-        try tx.inChunks(holds.sorted()) { holds in
-            let rows = try tx.rows("SELECT DISTINCT pool_id FROM hold_claim WHERE hold_id IN \(list: holds)")
-            for row in rows { pools.insert(try row["pool_id"]) }
-        }
-        guard !pools.isEmpty else { return }
-        _ = try askToLock("\(list: pools.sorted())", reclaims: false, in: tx)
-    }
-
     /// Pools whose locks were asked for.
     struct AskedPools {
         fileprivate let levels: Answer<[Row]>

@@ -18,29 +18,40 @@ extension Direction: SQLTextValue {}
 enum TicketStore {
     // MARK: Fulfilments
 
-    static func outcome(of order: OrderID, in tx: Transaction) throws -> FulfilmentOutcome? {
-        try tx.row("SELECT outcome FROM fulfilment WHERE order_id = \(order)").map { try $0["outcome"] }
+    static func outcomes(of orders: [OrderID], in tx: Transaction) throws -> [OrderID: FulfilmentOutcome] {
+        var outcomes: [OrderID: FulfilmentOutcome] = [:]
+        try tx.inChunks(orders) { orders in
+            for row in try tx.rows("SELECT order_id, outcome FROM fulfilment WHERE order_id IN \(list: orders)") {
+                outcomes[try row["order_id"]] = try row["outcome"]
+            }
+        }
+        return outcomes
     }
 
-    /// Nil if an outcome is recorded already: the first is permanent.
-    static func record(_ outcome: FulfilmentOutcome, of order: OrderID, hold: HoldID?, in tx: Transaction) throws -> Bool {
-        try tx.execute(
-            """
-            INSERT INTO fulfilment (order_id, hold_id, outcome, created_at) VALUES (\(order), \(hold), \(outcome), \(tx.now))
-            ON CONFLICT DO NOTHING
-            """) == 1
+    /// False if an outcome of one of them is recorded already: the first is permanent.
+    static func record(_ outcomes: [(OrderID, FulfilmentOutcome, HoldID?)], at now: Instant, in tx: Transaction) throws -> Bool {
+        var recorded = 0
+        try tx.inChunks(outcomes) { outcomes in
+            let rows = outcomes.map { order, outcome, hold in "(\(order), \(hold), \(outcome), \(now))" as SQL }
+            recorded += try tx.execute(
+                """
+                INSERT INTO fulfilment (order_id, hold_id, outcome, created_at) VALUES \(SQL.joined(rows, by: ", "))
+                ON CONFLICT DO NOTHING
+                """)
+        }
+        return recorded == outcomes.count
     }
 
     // MARK: Tickets
 
-    static func insert(_ tickets: [TicketRecord], hold: HoldID, at now: Instant, in tx: Transaction) throws {
+    static func insert(_ tickets: [(ticket: TicketRecord, hold: HoldID)], at now: Instant, in tx: Transaction) throws {
         try tx.insert(
             """
             INSERT INTO ticket (id, event_id, order_id, order_unit_id, hold_id, ticket_type_id, ticket_type_name, attendee_name,
                 attendee_email, state, code, issued_at) VALUES \
 
             """,
-            tickets.map { record in
+            tickets.map { record, hold in
                 let ticket = record.ticket
                 return """
                     (\(ticket.id), \(ticket.eventId), \(ticket.orderId), \(ticket.unitId), \(hold), \(ticket.ticketTypeId), \
