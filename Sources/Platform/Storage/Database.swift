@@ -21,21 +21,21 @@ package final class Database: Service {
     package func write<Result: Sendable>(
         _ body: @escaping @Sendable (Transaction) throws -> Result
     ) async throws -> Result {
-        try await engine.write(body)
+        try await PendingWork.wait(for: body) { engine.write($0) }
     }
 
     /// Has `item` decided with all others of its lane that wait at the same time. As for `write`, it ends with its real outcome.
     package func write<Item: Sendable, Answer: Sendable>(
         _ item: Item, lane: String, by coalescer: Coalescer<Item, Answer>
     ) async throws -> Answer {
-        try await engine.write(item, lane: lane, by: coalescer)
+        try await PendingWork.wait(for: item, lane: lane, by: coalescer) { engine.write($0) }
     }
 
     /// Runs `body` on a snapshot. Never waits for writers.
     package func read<Result: Sendable>(
         _ body: @escaping @Sendable (Transaction) throws -> Result
     ) async throws -> Result {
-        try await engine.read(body)
+        try await PendingWork.wait(for: body) { engine.read($0) }
     }
 
     /// Brings the schema up to date, under a lock, each migration in a transaction of its own.
@@ -108,11 +108,11 @@ package struct Migration: Sendable {
 
 /// A kind of database: SQLite, PostgreSQL.
 protocol StorageEngine: Sendable {
-    func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result
-    func write<Item: Sendable, Answer: Sendable>(
-        _ item: Item, lane: String, by coalescer: Coalescer<Item, Answer>
-    ) async throws -> Answer
-    func read<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result
+    /// Performs a read-write transaction, and answers once it is durable.
+    func write(_ work: PendingWork)
+    /// Performs a transaction on a snapshot.
+    func read(_ work: PendingWork)
+    /// Ends the waiting of callers whose deadline has passed, until the process is asked to stop.
     func run() async
     func close() async throws
 }

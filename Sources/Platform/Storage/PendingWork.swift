@@ -8,111 +8,140 @@ struct Lane: Hashable {
     let name: String
 }
 
-/// A transaction that somebody waits for.
-protocol PendingWork: Sendable {
-    /// Nil for one that nothing else is decided with.
-    var lane: Lane? { get }
-    var waiter: any Waiter { get }
-    /// Runs the body and keeps what it said; false if it threw.
-    /// - Parameter members: of the same lane, this one among them.
-    func perform(with members: [any PendingWork], _ transaction: Transaction) -> Bool
-}
+/// A transaction that somebody waits for. It knows the types of what it answers, whoever performs it does not: an engine that is
+/// generic over them would look them up at run time at each step.
+final class PendingWork: Sendable {
+    /// Resumes who waits.
+    typealias Answer = @Sendable () -> Void
+    /// Runs the transaction, or with it others of the same lane, and keeps what it said.
+    fileprivate typealias Perform = @Sendable (_ members: [PendingWork], _ transaction: Transaction) throws -> Void
 
-/// Who waits for a transaction.
-protocol Waiter: Sendable {
-    var home: HomeLoop { get }
-    /// Until when; nil where nobody has set an end.
-    var deadline: Instant? { get }
-    /// Answers with what was kept. Only the first answer counts.
-    func finish()
-    func fail(_ error: StorageError)
-}
+    private enum State {
+        case waiting
+        /// Has run, and is answered once what it did is durable.
+        case performed(Answer)
+        case answered
+    }
 
-extension Waiter {
+    let home = HomeLoop.current
+    /// Until when somebody waits; nil where nobody has set an end.
+    let deadline = Deadline.current
+    /// Nil where nothing else is decided with it.
+    let lane: Lane?
+    /// Of a lane: what is decided.
+    fileprivate let item: (any Sendable)?
+    private let correlation = Correlation.current
+    private let perform: Perform
+    private let refuse: @Sendable (any Error) -> Void
+    private let state = Mutex(State.waiting)
+
+    fileprivate init(
+        lane: Lane? = nil, item: (any Sendable)? = nil, perform: @escaping Perform, refuse: @escaping @Sendable (any Error) -> Void
+    ) {
+        self.lane = lane
+        self.item = item
+        self.perform = perform
+        self.refuse = refuse
+    }
+
     func isOver(at now: Instant) -> Bool {
         guard let deadline else { return false }
         return deadline <= now
     }
-}
 
-/// A transaction that is decided for itself.
-struct Member<Value: Sendable>: PendingWork {
-    let outcome: Outcome<Value>
-    let body: @Sendable (Transaction) throws -> Value
-
-    var lane: Lane? { nil }
-    var waiter: any Waiter { outcome }
-
-    func perform(with members: [any PendingWork], _ transaction: Transaction) -> Bool {
+    /// Runs the body and keeps what it said; false if it threw.
+    /// - Parameter members: of the same lane, this one among them.
+    func perform(with members: [PendingWork], _ transaction: Transaction) -> Bool {
         do {
-            outcome.keep(.success(try outcome.asItsCaller { try body(transaction) }))
+            try perform(members, transaction)
             return true
         } catch {
-            outcome.keep(.failure(error))
+            for member in members { member.keep { [refuse = member.refuse] in refuse(error) } }
             return false
         }
     }
-}
 
-/// A write that is decided with the others of its lane.
-struct LaneMember<Item: Sendable, Value: Sendable>: PendingWork {
-    let outcome: Outcome<Value>
-    let lane: Lane?
-    let item: Item
-    let coalescer: Coalescer<Item, Value>
-
-    var waiter: any Waiter { outcome }
-
-    func perform(with members: [any PendingWork], _ transaction: Transaction) -> Bool {
-        let members = members.map { $0 as! LaneMember<Item, Value> }
-        do {
-            let answers = try coalescer.decide(members.map(\.item), transaction)
-            precondition(answers.count == members.count, "a coalescer answered \(answers.count) of \(members.count) items")
-            for (member, answer) in zip(members, answers) { member.outcome.keep(answer) }
-            return true
-        } catch {
-            for member in members { member.outcome.keep(.failure(error)) }
-            return false
+    fileprivate func keep(_ answer: @escaping Answer) {
+        state.withLock { state in
+            if case .answered = state { return }
+            state = .performed(answer)
         }
     }
-}
 
-/// What becomes of a transaction, and who waits for it.
-final class Outcome<Value: Sendable>: Waiter {
-    let home = HomeLoop.current
-    let deadline: Instant?
-    private let correlation = Correlation.current
-    private let result = Mutex<Result<Value, any Error>?>(nil)
-    private let continuation: Mutex<CheckedContinuation<Value, any Error>?>
-
-    init(_ continuation: CheckedContinuation<Value, any Error>) {
-        deadline = Deadline.current
-        self.continuation = Mutex(continuation)
-    }
-
-    /// Runs a body on the engine's thread with what its caller's task knows of where the work came from.
-    func asItsCaller<Result>(_ body: () throws -> Result) throws -> Result {
-        guard correlation.id != nil || correlation.traceparent != nil else { return try body() }
-        return try Correlation.$current.withValue(correlation) { try body() }
-    }
-
-    func keep(_ result: Result<Value, any Error>) {
-        self.result.withLock { $0 = result }
-    }
-
+    /// Answers with what was kept. Only the first answer counts.
     func finish() {
-        guard let result = result.withLock({ $0 }) else { return }
-        take()?.resume(with: result)
+        let answer = state.withLock { state -> Answer? in
+            guard case .performed(let answer) = state else { return nil }
+            state = .answered
+            return answer
+        }
+        answer?()
     }
 
     func fail(_ error: StorageError) {
-        take()?.resume(throwing: error)
+        let isFirst = state.withLock { state in
+            if case .answered = state { return false }
+            state = .answered
+            return true
+        }
+        if isFirst { refuse(error) }
     }
 
-    private func take() -> CheckedContinuation<Value, any Error>? {
-        continuation.withLock { continuation in
-            defer { continuation = nil }
-            return continuation
+    /// Runs a body on the engine's thread with what its caller's task knows of where the work came from.
+    fileprivate func asItsCaller<Result>(_ body: () throws -> Result) throws -> Result {
+        guard correlation.id != nil || correlation.traceparent != nil else { return try body() }
+        return try Correlation.$current.withValue(correlation) { try body() }
+    }
+}
+
+extension PendingWork {
+    /// Waits for a transaction that is decided for itself.
+    /// - Parameter begin: hands it to an engine, which finishes it or fails it.
+    static func wait<Result: Sendable>(
+        for body: @escaping @Sendable (Transaction) throws -> Result, _ begin: (PendingWork) -> Void
+    ) async throws -> Result {
+        // Not a checked one: the state sees to it that it is resumed once, and each costs an object more.
+        try await withUnsafeThrowingContinuation { continuation in
+            begin(
+                PendingWork { members, transaction in
+                    let work = members[0]
+                    let result = try work.asItsCaller { try body(transaction) }
+                    work.keep { unsafe continuation.resume(returning: result) }
+                } refuse: { error in
+                    unsafe continuation.resume(throwing: error)
+                })
         }
+    }
+
+    /// Waits for a write that is decided with the others of its lane.
+    static func wait<Item: Sendable, Result: Sendable>(
+        for item: Item, lane: String, by coalescer: Coalescer<Item, Result>, _ begin: (PendingWork) -> Void
+    ) async throws -> Result {
+        try await withUnsafeThrowingContinuation { continuation in
+            let waiting = LaneItem(item: item) { unsafe continuation.resume(with: $0) }
+            begin(
+                PendingWork(lane: Lane(coalescer: ObjectIdentifier(coalescer), name: lane), item: waiting) { members, transaction in
+                    let items = members.map { $0.item as! LaneItem<Item, Result> }
+                    let answers = try coalescer.decide(items.map(\.item), transaction)
+                    precondition(answers.count == members.count, "a coalescer answered \(answers.count) of \(members.count) items")
+                    for index in members.indices {
+                        let (item, answer) = (items[index], answers[index])
+                        members[index].keep { item.resume(answer) }
+                    }
+                } refuse: { error in
+                    unsafe continuation.resume(throwing: error)
+                })
+        }
+    }
+}
+
+/// What a lane decides, and who waits for it.
+private final class LaneItem<Item: Sendable, Answer: Sendable>: Sendable {
+    let item: Item
+    let resume: @Sendable (Result<Answer, any Error>) -> Void
+
+    init(item: Item, resume: @escaping @Sendable (Result<Answer, any Error>) -> Void) {
+        self.item = item
+        self.resume = resume
     }
 }

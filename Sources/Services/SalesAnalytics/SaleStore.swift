@@ -32,8 +32,9 @@ enum SaleStore {
         var counted: [Sale] = []
         try tx.inChunks(byOrder.keys.sorted()) { orders in
             let rows = SQL.joined(orders.map { "(\($0), \(now))" as SQL }, by: ", ")
-            let inserted = try tx.rows("INSERT INTO paid_order (order_id, seen_at) VALUES \(rows) ON CONFLICT DO NOTHING RETURNING order_id")
-            for row in inserted { if let sale = byOrder.removeValue(forKey: try row["order_id"]) { counted.append(sale) } }
+            let fresh = try tx.rows(
+                "INSERT INTO paid_order (order_id, seen_at) VALUES \(rows) ON CONFLICT DO NOTHING RETURNING order_id")
+            for row in fresh { if let sale = byOrder.removeValue(forKey: try row["order_id"]) { counted.append(sale) } }
         }
         var waiting: [Sale] = []
         try tx.inChunks(counted.map(\.orderId)) { orders in

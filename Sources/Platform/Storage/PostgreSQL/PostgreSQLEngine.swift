@@ -27,21 +27,12 @@ final class PostgreSQLEngine: StorageEngine {
         reads = PostgreSQLQueue(isReadOnly: true, size: settings.readers, makeConnection: makeConnection)
     }
 
-    func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
-        try await withCheckedThrowingContinuation { writes.add(Member(outcome: Outcome($0), body: body)) }
+    func write(_ work: PendingWork) {
+        writes.add(work)
     }
 
-    func write<Item: Sendable, Answer: Sendable>(
-        _ item: Item, lane: String, by coalescer: Coalescer<Item, Answer>
-    ) async throws -> Answer {
-        let lane = Lane(coalescer: ObjectIdentifier(coalescer), name: lane)
-        return try await withCheckedThrowingContinuation {
-            writes.add(LaneMember(outcome: Outcome($0), lane: lane, item: item, coalescer: coalescer))
-        }
-    }
-
-    func read<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
-        try await withCheckedThrowingContinuation { reads.add(Member(outcome: Outcome($0), body: body)) }
+    func read(_ work: PendingWork) {
+        reads.add(work)
     }
 
     func run() async {

@@ -14,7 +14,7 @@ import Values
 /// locked, with the few that it began with.
 final class PostgreSQLQueue: Sendable {
     private enum Turn {
-        case alone(any PendingWork)
+        case alone(PendingWork)
         /// Whoever waits in the lane when its turn comes.
         case lane(Lane)
     }
@@ -22,24 +22,24 @@ final class PostgreSQLQueue: Sendable {
     private struct State {
         var turns: [Turn] = []
         /// Who waits in each lane that has a turn, or whose transaction runs.
-        var lanes: [Lane: [any PendingWork]] = [:]
-        var running: [ObjectIdentifier: [any PendingWork]] = [:]
+        var lanes: [Lane: [PendingWork]] = [:]
+        var running: [ObjectIdentifier: [PendingWork]] = [:]
         /// Names of lanes in which another session was met, and until when that counts.
         var shared: [String: Instant] = [:]
         var resting: [PostgreSQLConnection] = []
         var atWork = 0
         var isClosed = false
 
-        mutating func takeExpired(at now: Instant) -> [any PendingWork] {
-            var expired: [any PendingWork] = []
+        mutating func takeExpired(at now: Instant) -> [PendingWork] {
+            var expired: [PendingWork] = []
             turns.removeAll { turn in
-                guard case .alone(let work) = turn, work.waiter.isOver(at: now) else { return false }
+                guard case .alone(let work) = turn, work.isOver(at: now) else { return false }
                 expired.append(work)
                 return true
             }
-            for (lane, waiting) in lanes where waiting.contains(where: { $0.waiter.isOver(at: now) }) {
-                expired += waiting.filter { $0.waiter.isOver(at: now) }
-                lanes[lane] = waiting.filter { !$0.waiter.isOver(at: now) }
+            for (lane, waiting) in lanes where waiting.contains(where: { $0.isOver(at: now) }) {
+                expired += waiting.filter { $0.isOver(at: now) }
+                lanes[lane] = waiting.filter { !$0.isOver(at: now) }
             }
             return expired
         }
@@ -70,7 +70,7 @@ final class PostgreSQLQueue: Sendable {
         threads.shutdownGracefully { _ in }
     }
 
-    func add(_ work: any PendingWork) {
+    func add(_ work: PendingWork) {
         let (isRefused, needsThread) = state.withLock { state in
             guard !state.isClosed else { return (true, false) }
             if let lane = work.lane {
@@ -85,7 +85,7 @@ final class PostgreSQLQueue: Sendable {
             state.atWork += 1
             return (false, true)
         }
-        if isRefused { return work.waiter.fail(.closed) }
+        if isRefused { return work.fail(.closed) }
         if needsThread { threads.submit { [self] _ in drain() } }
     }
 
@@ -94,10 +94,10 @@ final class PostgreSQLQueue: Sendable {
         while !Task.isShuttingDownGracefully, (try? await Task.sleep(for: .milliseconds(100))) != nil {
             let now = Instant.now
             let (expired, begun) = state.withLock { state in
-                (state.takeExpired(at: now), state.running.values.joined().filter { $0.waiter.isOver(at: now) })
+                (state.takeExpired(at: now), state.running.values.joined().filter { $0.isOver(at: now) })
             }
-            for work in expired { work.waiter.fail(.deadline(begun: false)) }
-            for work in begun { work.waiter.fail(.deadline(begun: true)) }
+            for work in expired { work.fail(.deadline(begun: false)) }
+            for work in begun { work.fail(.deadline(begun: true)) }
         }
     }
 
@@ -125,10 +125,10 @@ final class PostgreSQLQueue: Sendable {
     }
 
     /// Nil where nothing waits: the connection rests then.
-    private func next(for connection: PostgreSQLConnection) -> [any PendingWork]? {
+    private func next(for connection: PostgreSQLConnection) -> [PendingWork]? {
         state.withLock { state in
             while !state.turns.isEmpty {
-                let group: [any PendingWork]
+                let group: [PendingWork]
                 switch state.turns.removeFirst() {
                 case .alone(let work): group = [work]
                 case .lane(let lane):
@@ -151,11 +151,11 @@ final class PostgreSQLQueue: Sendable {
 
     /// Performs what waits together, and answers all who wait for it.
     /// - Parameter isAlone: whether nothing is to be taken along.
-    private func perform(_ group: [any PendingWork], isAlone: Bool = false, on connection: PostgreSQLConnection) {
+    private func perform(_ group: [PendingWork], isAlone: Bool = false, on connection: PostgreSQLConnection) {
         let now = Instant.now
-        let expired = group.filter { $0.waiter.isOver(at: now) }
+        let expired = group.filter { $0.isOver(at: now) }
         answer(expired) { $0.fail(.deadline(begun: false)) }
-        var group = group.filter { !$0.waiter.isOver(at: now) }
+        var group = group.filter { !$0.isOver(at: now) }
         guard let first = group.first else { return }
         // One without a name locks nothing that others might want.
         let lane = first.lane.flatMap { isAlone || $0.name.isEmpty ? nil : $0 }
@@ -206,7 +206,7 @@ final class PostgreSQLQueue: Sendable {
     }
 
     /// Decides again what was decided together and cannot be, so that one does no harm to the others.
-    private func performEach(of group: [any PendingWork], on connection: PostgreSQLConnection) {
+    private func performEach(of group: [PendingWork], on connection: PostgreSQLConnection) {
         for work in group { perform([work], isAlone: true, on: connection) }
     }
 
@@ -226,7 +226,7 @@ final class PostgreSQLQueue: Sendable {
     }
 
     /// What has come into a lane since its transaction began.
-    private func takeArrived(in lane: Lane, atMost room: Int, on connection: PostgreSQLConnection) -> [any PendingWork] {
+    private func takeArrived(in lane: Lane, atMost room: Int, on connection: PostgreSQLConnection) -> [PendingWork] {
         state.withLock { state in
             let waiting = state.lanes[lane] ?? []
             let arrived = Array(waiting.prefix(room))
@@ -236,14 +236,14 @@ final class PostgreSQLQueue: Sendable {
         }
     }
 
-    private func answer(_ group: [any PendingWork], _ answer: @escaping @Sendable (any Waiter) -> Void) {
-        HomeLoop.resume(group, home: \.waiter.home) { answer($0.waiter) }
+    private func answer(_ group: [PendingWork], _ answer: @escaping @Sendable (PendingWork) -> Void) {
+        HomeLoop.resume(group, home: { $0.home }, answer)
     }
 
     /// Nil where one waits without end.
-    private static func lastDeadline(of group: [any PendingWork]) -> Instant? {
+    private static func lastDeadline(of group: [PendingWork]) -> Instant? {
         group.reduce(Instant(microseconds: .min)) { last, work in
-            guard let last, let deadline = work.waiter.deadline else { return nil }
+            guard let last, let deadline = work.deadline else { return nil }
             return max(last, deadline)
         }
     }

@@ -13,8 +13,8 @@ import Values
 /// GRDB's own asynchronous `write` was rejected: it rolls back when the caller's task is cancelled, and so with it the group.
 final class GroupCommit: Sendable {
     private struct State {
-        var waiting: [any PendingWork] = []
-        var running: [any PendingWork] = []
+        var waiting: [PendingWork] = []
+        var running: [PendingWork] = []
         var isDraining = false
     }
 
@@ -30,28 +30,14 @@ final class GroupCommit: Sendable {
         self.connections = connections
     }
 
-    func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
-        try await wait { outcome in Member(outcome: outcome, body: body) }
-    }
-
-    func write<Item: Sendable, Answer: Sendable>(
-        _ item: Item, lane: String, by coalescer: Coalescer<Item, Answer>
-    ) async throws -> Answer {
-        let lane = Lane(coalescer: ObjectIdentifier(coalescer), name: lane)
-        return try await wait { outcome in LaneMember(outcome: outcome, lane: lane, item: item, coalescer: coalescer) }
-    }
-
-    private func wait<Value: Sendable>(_ member: (Outcome<Value>) -> any PendingWork) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
-            let member = member(Outcome(continuation))
-            let startsDraining = state.withLock { state in
-                state.waiting.append(member)
-                defer { state.isDraining = true }
-                return !state.isDraining
-            }
-            if startsDraining {
-                pool.asyncWriteWithoutTransaction { [self] db in drain(db) }
-            }
+    func add(_ work: PendingWork) {
+        let startsDraining = state.withLock { state in
+            state.waiting.append(work)
+            defer { state.isDraining = true }
+            return !state.isDraining
+        }
+        if startsDraining {
+            pool.asyncWriteWithoutTransaction { [self] db in drain(db) }
         }
     }
 
@@ -60,12 +46,12 @@ final class GroupCommit: Sendable {
         while !Task.isShuttingDownGracefully, (try? await Task.sleep(for: .milliseconds(100))) != nil {
             let now = Instant.now
             let (expired, begun) = state.withLock { state in
-                let expired = state.waiting.filter { $0.waiter.isOver(at: now) }
-                if !expired.isEmpty { state.waiting.removeAll { $0.waiter.isOver(at: now) } }
-                return (expired, state.running.filter { $0.waiter.isOver(at: now) })
+                let expired = state.waiting.filter { $0.isOver(at: now) }
+                if !expired.isEmpty { state.waiting.removeAll { $0.isOver(at: now) } }
+                return (expired, state.running.filter { $0.isOver(at: now) })
             }
-            for member in expired { member.waiter.fail(.deadline(begun: false)) }
-            for member in begun { member.waiter.fail(.deadline(begun: true)) }
+            for member in expired { member.fail(.deadline(begun: false)) }
+            for member in begun { member.fail(.deadline(begun: true)) }
         }
     }
 
@@ -85,10 +71,10 @@ final class GroupCommit: Sendable {
                 connection.forgetCommitActions(after: 0)
                 try commit(group, on: connection)
                 for action in connection.takeCommitActions() { action() }
-                HomeLoop.resume(group, home: \.waiter.home) { $0.waiter.finish() }
+                HomeLoop.resume(group, home: { $0.home }) { $0.finish() }
             } catch {
                 let reason = if case StorageError.closed = error { StorageError.closed } else { StorageError.commitFailed("\(error)") }
-                HomeLoop.resume(group, home: \.waiter.home) { $0.waiter.fail(reason) }
+                HomeLoop.resume(group, home: { $0.home }) { $0.fail(reason) }
             }
         }
     }
@@ -96,7 +82,7 @@ final class GroupCommit: Sendable {
     /// First without savepoints, which cost a copy of every page that a member changes, and the members of a lane together. A member
     /// that throws before it changes anything, as one that refuses does, needs none. For one that throws later, and for a lane that
     /// throws, all are undone and run again, each alone in a savepoint.
-    private func commit(_ group: [any PendingWork], on connection: SQLiteConnection) throws {
+    private func commit(_ group: [PendingWork], on connection: SQLiteConnection) throws {
         let transaction = Transaction(connection: connection)
         var isSpoiled = false
         try connection.inTransaction(.immediate) {
@@ -121,8 +107,8 @@ final class GroupCommit: Sendable {
     }
 
     /// Members that are performed together; the others each for itself.
-    private static func lanes(_ group: [any PendingWork]) -> [[any PendingWork]] {
-        var lanes: [[any PendingWork]] = []
+    private static func lanes(_ group: [PendingWork]) -> [[PendingWork]] {
+        var lanes: [[PendingWork]] = []
         var places: [Lane: Int] = [:]
         for member in group {
             guard let lane = member.lane else {
@@ -141,7 +127,7 @@ final class GroupCommit: Sendable {
 
     /// False if they threw.
     /// - Parameter members: one, or several of one lane.
-    private func perform(_ members: [any PendingWork], _ transaction: Transaction, on connection: SQLiteConnection) throws -> Bool {
+    private func perform(_ members: [PendingWork], _ transaction: Transaction, on connection: SQLiteConnection) throws -> Bool {
         let actions = connection.commitActions.count
         let isDone = members[0].perform(with: members, transaction)
         if !isDone { connection.forgetCommitActions(after: actions) }

@@ -9,7 +9,7 @@ import Synchronization
 /// was asked for.
 final class GroupRead: Sendable {
     private struct State {
-        var waiting: [any PendingWork] = []
+        var waiting: [PendingWork] = []
         var readersAtWork = 0
     }
 
@@ -27,18 +27,15 @@ final class GroupRead: Sendable {
         self.readers = readers
     }
 
-    func read<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
-        try await withCheckedThrowingContinuation { continuation in
-            let read = Member(outcome: Outcome(continuation), body: body)
-            let needsReader = state.withLock { state in
-                state.waiting.append(read)
-                guard state.readersAtWork < readers else { return false }
-                state.readersAtWork += 1
-                return true
-            }
-            if needsReader {
-                pool.asyncUnsafeRead { [self] connection in drain(connection) }
-            }
+    func add(_ read: PendingWork) {
+        let needsReader = state.withLock { state in
+            state.waiting.append(read)
+            guard state.readersAtWork < readers else { return false }
+            state.readersAtWork += 1
+            return true
+        }
+        if needsReader {
+            pool.asyncUnsafeRead { [self] connection in drain(connection) }
         }
     }
 
@@ -59,10 +56,10 @@ final class GroupRead: Sendable {
                     for read in batch { _ = read.perform(with: [read], transaction) }
                     return .commit
                 }
-                HomeLoop.resume(batch, home: \.waiter.home) { $0.waiter.finish() }
+                HomeLoop.resume(batch, home: { $0.home }) { $0.finish() }
             } catch {
                 let error = StorageError.translate(error)
-                HomeLoop.resume(batch, home: \.waiter.home) { $0.waiter.fail(error) }
+                HomeLoop.resume(batch, home: { $0.home }) { $0.fail(error) }
             }
         }
     }

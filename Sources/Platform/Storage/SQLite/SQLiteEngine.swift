@@ -47,18 +47,12 @@ final class SQLiteEngine: StorageEngine {
         reads = GroupRead(pool: pool, connections: connections, readers: readers)
     }
 
-    func write<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
-        try await commits.write(body)
+    func write(_ work: PendingWork) {
+        commits.add(work)
     }
 
-    func write<Item: Sendable, Answer: Sendable>(
-        _ item: Item, lane: String, by coalescer: Coalescer<Item, Answer>
-    ) async throws -> Answer {
-        try await commits.write(item, lane: lane, by: coalescer)
-    }
-
-    func read<Result: Sendable>(_ body: @escaping @Sendable (Transaction) throws -> Result) async throws -> Result {
-        try await reads.read(body)
+    func read(_ work: PendingWork) {
+        reads.add(work)
     }
 
     func run() async {
