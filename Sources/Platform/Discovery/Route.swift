@@ -42,23 +42,36 @@ package struct Route: Sendable {
 
     /// The path with its parameters filled in, in their order, percent-encoded.
     package func path(_ parameters: [String]) -> String {
-        var parameters = parameters[...]
-        return path.split(separator: "/").map { segment in
-            guard segment.hasPrefix("{"), let value = parameters.popFirst() else { return "/" + segment }
-            return "/" + value.percentEncoded()
-        }.joined()
+        guard !parameters.isEmpty else { return path }
+        var (parameters, filled) = (parameters[...], "")
+        for segment in path.utf8.split(separator: UInt8(ascii: "/")) {
+            filled += "/"
+            if segment.first == UInt8(ascii: "{"), let value = parameters.popFirst() {
+                filled += value.percentEncoded()
+            } else {
+                filled += Substring(segment)
+            }
+        }
+        return filled
     }
 }
 
 extension String {
     /// All but RFC 3986's unreserved characters as `%XX`.
     package func percentEncoded() -> String {
+        func isUnreserved(_ byte: UInt8) -> Bool {
+            switch byte {
+            case 48...57, 65...90, 97...122, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): true
+            default: false
+            }
+        }
+        // As every id is.
+        if utf8.allSatisfy(isUnreserved) { return self }
         var result = ""
         for byte in utf8 {
-            switch byte {
-            case 48...57, 65...90, 97...122, UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+            if isUnreserved(byte) {
                 result.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
+            } else {
                 let digits = String(byte, radix: 16, uppercase: true)
                 result += "%" + (digits.count == 1 ? "0" : "") + digits
             }

@@ -1,5 +1,5 @@
 package import Storage
-package import Values
+import Values
 
 /// An inbox for a consumer that makes one thing of many events, such as sums: what waits about one subject at the same time is taken in
 /// at once, and written once.

@@ -101,8 +101,10 @@ package final class ServiceResponder: Sendable {
     }
 
     private func answer(_ request: IncomingRequest, requestID: String) async throws -> Reply {
-        let parts = request.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        switch table.match(request.method, parts[0]) {
+        let target = request.target
+        let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
+        let path = target[..<(mark ?? target.endIndex)]
+        switch table.match(request.method, path) {
         case .notFound:
             throw Problem(404, "no-such-route", "There is nothing at this address", detail: "See /api/openapi.json for what there is.")
         case .methodNotAllowed(let allowed):
@@ -113,22 +115,22 @@ package final class ServiceResponder: Sendable {
                 requestID: requestID)
             reply.headers[.allow] = methods
             return reply
-        case .found(let target, let parameters):
+        case .found(let found, let parameters):
             let start = ContinuousClock.now
-            defer { target.timer.recordNanoseconds((ContinuousClock.now - start).nanoseconds) }
+            defer { found.timer.recordNanoseconds((ContinuousClock.now - start).nanoseconds) }
             do {
                 let call = try await call(
-                    target.endpoint.route, request, path: parts[0], query: parts.count > 1 ? parts[1] : "",
+                    found.endpoint.route, request, path: path, query: mark.map { target[target.utf8.index(after: $0)...] } ?? "",
                     parameters: parameters, requestID: requestID)
-                guard let principal = call.principal, let key = request.headers.value(of: .idempotencyKey) else {
-                    return try await target.endpoint.handle(call)
+                guard let key = request.headers.value(of: .idempotencyKey), let principal = call.principal else {
+                    return try await found.endpoint.handle(call)
                 }
                 let flight = "\(principal) \(key)"
                 try await inFlight.enter(flight)
                 defer { inFlight.leave(flight) }
-                return try await target.endpoint.handle(call)
+                return try await found.endpoint.handle(call)
             } catch {
-                target.failures.increment()
+                found.failures.increment()
                 throw error
             }
         }

@@ -101,7 +101,7 @@ extension PendingWork {
         for body: @escaping @Sendable (Transaction) throws -> Result, _ begin: (PendingWork) -> Void
     ) async throws -> Result {
         // Not a checked one: the state sees to it that it is resumed once, and each costs an object more.
-        try await withUnsafeThrowingContinuation { continuation in
+        try await unsafe withUnsafeThrowingContinuation { continuation in
             begin(
                 PendingWork { members, transaction in
                     let work = members[0]
@@ -117,12 +117,12 @@ extension PendingWork {
     static func wait<Item: Sendable, Result: Sendable>(
         for item: Item, lane: String, by coalescer: Coalescer<Item, Result>, _ begin: (PendingWork) -> Void
     ) async throws -> Result {
-        try await withUnsafeThrowingContinuation { continuation in
+        try await unsafe withUnsafeThrowingContinuation { continuation in
             let waiting = LaneItem(item: item) { unsafe continuation.resume(with: $0) }
             begin(
                 PendingWork(lane: Lane(coalescer: ObjectIdentifier(coalescer), name: lane), item: waiting) { members, transaction in
                     let items = members.map { $0.item as! LaneItem<Item, Result> }
-                    let answers = try coalescer.decide(items.map(\.item), transaction)
+                    let answers = try coalescer.decide(items.map { $0.item }, transaction)
                     precondition(answers.count == members.count, "a coalescer answered \(answers.count) of \(members.count) items")
                     for index in members.indices {
                         let (item, answer) = (items[index], answers[index])

@@ -198,7 +198,7 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }), length > plan.bodyLimit {
             return refuse(.bodyTooLarge(plan.bodyLimit))
         }
-        if !plan.isStream, head.hasBody, let type = head.headers.first(name: "content-type"), !type.lowercased().contains("json") {
+        if !plan.isStream, head.hasBody, let type = head.headers.first(name: "content-type"), !ClientHandler.isJSON(type) {
             return refuse(.noJSON)
         }
         // HTTP/1.0 does not know it.
@@ -216,6 +216,10 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
             if head.hasBody { limit(to: policy.configuration.bodyTime) }
             context.read()
         }
+    }
+
+    private static func isJSON(_ type: String) -> Bool {
+        type == "application/json" || type.lowercased().contains("json")
     }
 
     // MARK: Who answers

@@ -55,17 +55,19 @@ package struct Secrets: Sendable {
 
 /// A secret that is derived from an id and not stored, so that a mail can carry a link: HMAC-SHA256 over purpose, id and version.
 package struct LinkSecret: Sendable {
-    private let key: SymmetricKey
+    /// With the key in it already, to be copied for each token.
+    private let keyed: HMAC<SHA256>
     private let purpose: String
 
     package init(key: [UInt8], purpose: String) {
-        self.key = SymmetricKey(data: key)
+        keyed = HMAC(key: SymmetricKey(data: key))
         self.purpose = purpose
     }
 
     package func token(for id: String, version: Int64 = 1) -> String {
-        let code = HMAC<SHA256>.authenticationCode(for: Data("\(purpose)\n\(id)\n\(version)".utf8), using: key)
-        return LinkSecret.base64URL(Array(code))
+        var code = keyed
+        code.update(data: Array("\(purpose)\n\(id)\n\(version)".utf8))
+        return LinkSecret.base64URL(Array(code.finalize()))
     }
 
     /// RFC 4648, section 5, without padding.

@@ -127,7 +127,7 @@ extension Call {
         case .user(let user): "\(user.id)"
         case .service(let name, _): "service:\(name)"
         case .anonymous:
-            (headers[.cartToken] ?? headers[.orderToken]).map { "link:\(parameters["id"] ?? ""):\(Call.hash($0.utf8))" }
+            (headers[.cartToken] ?? headers[.orderToken]).map { "link:\(parameters["id"] ?? ""):\(Call.hash(Array($0.utf8)))" }
         }
     }
 
@@ -140,12 +140,13 @@ extension Call {
         }
         return IdempotencyKey(
             principal: principal ?? "nobody", key: key,
-            fingerprint: Call.hash(Array("\(route.method) \(path)\n".utf8) + bytes))
+            fingerprint: Call.hash(Array("\(route.method) \(path)\n".utf8), bytes))
     }
 
-    fileprivate static func hash(_ bytes: some Sequence<UInt8>) -> String {
+    /// Of texts one behind the other.
+    fileprivate static func hash(_ texts: [UInt8]...) -> String {
         var hash = SHA256()
-        hash.update(data: Data(bytes))
+        for text in texts { hash.update(data: text) }
         return Data(hash.finalize()).base64EncodedString()
     }
 }
@@ -182,7 +183,7 @@ extension IdempotencyKey {
     package var identity: Identity { Identity(principal: principal, key: key) }
 
     /// To derive the keys of further calls from.
-    package var text: String { Call.hash("\(principal)\n\(key)".utf8) }
+    package var text: String { Call.hash(Array("\(principal)\n\(key)".utf8)) }
 }
 
 /// Many keys at once, for requests that are decided together. What they make can be read again, so that its id is remembered and not

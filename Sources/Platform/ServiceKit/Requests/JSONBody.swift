@@ -22,9 +22,10 @@ enum JSONBody {
 
     /// No database stores NUL in text faithfully.
     private static func holdsNUL(_ bytes: [UInt8]) -> Bool {
+        if bytes.contains(0) { return true }
+        guard bytes.contains(UInt8(ascii: "\\")) else { return false }
         var isEscaped = false
         for (index, byte) in bytes.enumerated() {
-            if byte == 0 { return true }
             if isEscaped {
                 if byte == UInt8(ascii: "u"), bytes.dropFirst(index + 1).prefix(4).elementsEqual("0000".utf8) { return true }
                 isEscaped = false

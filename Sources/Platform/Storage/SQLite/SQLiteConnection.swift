@@ -10,7 +10,7 @@ import Values
 /// Used by one thread at a time: that which GRDB has the connection work on.
 @safe final class SQLiteConnection: EngineConnection, @unchecked Sendable {
     private let handle: OpaquePointer
-    private var statements: [String: SQLiteStatement] = [:]
+    private var statements: [StatementText: SQLiteStatement] = [:]
     private(set) var commitActions: [@Sendable () -> Void] = []
     private var definitions = 0
 
@@ -112,13 +112,27 @@ import Values
     }
 
     private func statement(_ text: String) throws -> SQLiteStatement {
-        if let statement = statements[text] { return statement }
+        let key = StatementText(text: text)
+        if let statement = statements[key] { return statement }
         if statements.count >= SQLiteConnection.mostStatements { statements = [:] }
         var pointer: OpaquePointer?
         let code = unsafe sqlite3_prepare_v3(handle, text, Int32(text.utf8.count), UInt32(SQLITE_PREPARE_PERSISTENT), &pointer, nil)
         guard code == SQLITE_OK, let prepared = unsafe pointer else { throw error }
         let statement = unsafe SQLiteStatement(prepared)
-        statements[text] = statement
+        statements[key] = statement
         return statement
+    }
+}
+
+/// A statement's text as a key. Hashed by its length and its end: texts of one connection differ there, and many are long.
+private struct StatementText: Hashable {
+    let text: String
+
+    func hash(into hasher: inout Hasher) {
+        let utf8 = text.utf8
+        hasher.combine(utf8.count)
+        _ = unsafe utf8.withContiguousStorageIfAvailable { bytes in
+            unsafe hasher.combine(bytes: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes).suffix(32)))
+        }
     }
 }

@@ -5,9 +5,7 @@
 /// stricter as well: what RFC 8259 does not allow is not JSON here.
 package enum JSON {
     package static func bytes(of value: some Encodable) throws -> [UInt8] {
-        let writer = JSONWriter()
-        try writer.writeDocument(value)
-        return writer.bytes
+        try JSONWriter.document(value)
     }
 
     package static func text(of value: some Encodable) throws -> String {
@@ -16,8 +14,9 @@ package enum JSON {
 
     /// - Throws: `DecodingError`; `dataCorrupted` without a path for what is not JSON.
     package static func value<Value: Decodable>(_ type: Value.Type = Value.self, from bytes: [UInt8]) throws -> Value {
-        let document = try JSONDocument(bytes)
-        return try JSONValue(document: document, index: 0).decode(type)
+        try withUnsafePointer(to: try JSONDocument(bytes)) { document in
+            try unsafe JSONValue(document: document, index: 0).decode(type)
+        }
     }
 
     package static func value<Value: Decodable>(_ type: Value.Type = Value.self, from text: String) throws -> Value {

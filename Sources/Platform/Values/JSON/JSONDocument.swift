@@ -1,5 +1,5 @@
 /// A text that is JSON as RFC 8259 says, as a flat list of its values in the order in which they begin.
-final class JSONDocument {
+struct JSONDocument {
     enum Kind: UInt8 {
         case null, bool, number, string, object, array
     }

@@ -1,8 +1,15 @@
-/// A value of a document, as `Decodable` types read it.
-struct JSONValue: Decoder {
-    let document: JSONDocument
-    let index: Int
+/// A value of a document, as `Decodable` types read it. Lives as long as its document is being read, which it reaches by its address:
+/// with nothing to count, copies of it cost nothing.
+@safe struct JSONValue: Decoder {
+    private let address: UnsafePointer<JSONDocument>
+    private let index: Int
 
+    init(document: UnsafePointer<JSONDocument>, index: Int) {
+        unsafe address = document
+        self.index = index
+    }
+
+    private var document: JSONDocument { _read { yield unsafe address.pointee } }
     private var node: JSONDocument.Node { document.nodes[index] }
     var codingPath: [any CodingKey] { document.path(to: index) }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
@@ -13,12 +20,12 @@ struct JSONValue: Decoder {
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
         guard node.kind == .object else { throw mismatch([String: Any].self) }
-        return KeyedDecodingContainer(JSONObject(document: document, index: index))
+        return unsafe KeyedDecodingContainer(JSONObject(document: address, index: index))
     }
 
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
         guard node.kind == .array else { throw mismatch([Any].self) }
-        return JSONArray(document: document, index: index)
+        return unsafe JSONArray(document: address, index: index)
     }
 
     func singleValueContainer() -> any SingleValueDecodingContainer { self }
@@ -93,10 +100,16 @@ extension JSONValue: SingleValueDecodingContainer {
     }
 }
 
-private struct JSONObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
-    let document: JSONDocument
-    let index: Int
+@safe private struct JSONObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
+    private let address: UnsafePointer<JSONDocument>
+    private let index: Int
 
+    init(document: UnsafePointer<JSONDocument>, index: Int) {
+        unsafe address = document
+        self.index = index
+    }
+
+    private var document: JSONDocument { _read { yield unsafe address.pointee } }
     var codingPath: [any CodingKey] { document.path(to: index) }
 
     var allKeys: [Key] {
@@ -133,14 +146,27 @@ private struct JSONObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
 
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer { try value(key).unkeyedContainer() }
-    func superDecoder() throws -> any Decoder { JSONValue(document: document, index: index) }
+    func superDecoder() throws -> any Decoder { unsafe JSONValue(document: address, index: index) }
     func superDecoder(forKey key: Key) throws -> any Decoder { try value(key) }
+
+    // The inherited ones look for the member three times.
+    func decodeIfPresent(_ type: Bool.Type, forKey key: Key) throws -> Bool? { try valueIfPresent(key)?.decode(type) }
+    func decodeIfPresent(_ type: String.Type, forKey key: Key) throws -> String? { try valueIfPresent(key)?.decode(type) }
+    func decodeIfPresent(_ type: Int.Type, forKey key: Key) throws -> Int? { try valueIfPresent(key)?.decode(type) }
+    func decodeIfPresent(_ type: Int64.Type, forKey key: Key) throws -> Int64? { try valueIfPresent(key)?.decode(type) }
+    func decodeIfPresent<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value? { try valueIfPresent(key)?.decode(type) }
 
     private func value(_ key: Key) throws -> JSONValue {
         guard let index = find(key) else {
             throw DecodingError.keyNotFound(key, .init(codingPath: codingPath, debugDescription: "there is no such member"))
         }
-        return JSONValue(document: document, index: index)
+        return unsafe JSONValue(document: address, index: index)
+    }
+
+    /// Nil for null too.
+    private func valueIfPresent(_ key: Key) -> JSONValue? {
+        guard let index = find(key), document.nodes[index].kind != .null else { return nil }
+        return unsafe JSONValue(document: address, index: index)
     }
 
     /// The last of several members of one name, as most readers of JSON have it.
@@ -149,14 +175,16 @@ private struct JSONObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
     }
 }
 
-private struct JSONArray: UnkeyedDecodingContainer {
-    private let document: JSONDocument
+@safe private struct JSONArray: UnkeyedDecodingContainer {
+    private let address: UnsafePointer<JSONDocument>
     private let index: Int
     private var current: Int
     private(set) var currentIndex = 0
 
-    init(document: JSONDocument, index: Int) {
-        self.document = document
+    private var document: JSONDocument { _read { yield unsafe address.pointee } }
+
+    init(document: UnsafePointer<JSONDocument>, index: Int) {
+        unsafe address = document
         self.index = index
         current = index + 1
     }
@@ -211,6 +239,6 @@ private struct JSONArray: UnkeyedDecodingContainer {
             current = Int(document.nodes[current].next)
             currentIndex += 1
         }
-        return JSONValue(document: document, index: current)
+        return unsafe JSONValue(document: address, index: current)
     }
 }

@@ -3,16 +3,16 @@
 /// Containers that are open form a stack: writing to an outer one closes those within. The members of an object are put in the
 /// order of their keys when it is closed, so that equal values have equal bytes.
 ///
-/// That its fields are used by one at a time is seen here: nothing of it calls a value to be encoded while it works on one of them. The
-/// check of it at run time, at each access, was a good part of what writing cost.
-final class JSONWriter {
-    @exclusivity(unchecked) private(set) var bytes: [UInt8] = []
-    @exclusivity(unchecked) private var open: [Container] = []
+/// Values that are being encoded reach it by its address (`JSONSlot`): as an object it was retained and released at every step, which was
+/// a quarter of what writing cost.
+struct JSONWriter {
+    private var bytes: [UInt8] = []
+    private var open: [Container] = []
     /// Of all open objects, those of an inner one behind those of the outer.
-    @exclusivity(unchecked) private var members: [Member] = []
-    @exclusivity(unchecked) private var slots: Int32 = 0
+    private var members: [Member] = []
+    private var slots: Int32 = 0
     /// Where members are put in order.
-    @exclusivity(unchecked) private var scratch: [UInt8] = []
+    private var scratch: [UInt8] = []
 
     /// An object or an array that is not closed yet.
     private struct Container {
@@ -32,29 +32,30 @@ final class JSONWriter {
         let keyEnd: Int
     }
 
-    init() {
+    private init() {
         bytes.reserveCapacity(1_024)
         open.reserveCapacity(8)
         members.reserveCapacity(32)
     }
 
-    func writeDocument(_ value: some Encodable) throws {
-        try encode(value, path: [])
-        close(downTo: 0)
+    static func document(_ value: some Encodable) throws -> [UInt8] {
+        var writer = JSONWriter()
+        try withUnsafeMutablePointer(to: &writer) { writer in try unsafe encode(value, to: writer) }
+        return writer.bytes
     }
 
-    /// Writes a value where one may stand now.
-    fileprivate func encode<Value: Encodable>(_ value: Value, path: [any CodingKey]) throws {
-        let depth = open.count
-        let start = bytes.count
-        slots &+= 1
-        try value.encode(to: JSONSlot(writer: self, slot: slots, depth: Int32(depth), path: path))
-        close(downTo: depth)
-        if bytes.count == start { bytes += [UInt8(ascii: "{"), UInt8(ascii: "}")] }
+    /// Writes a value where one may stand now. The value writes its parts by the same address, so nothing is held of the writer meanwhile.
+    fileprivate static func encode<Value: Encodable>(_ value: Value, to writer: UnsafeMutablePointer<JSONWriter>) throws {
+        let depth = unsafe writer.pointee.open.count
+        let start = unsafe writer.pointee.bytes.count
+        unsafe writer.pointee.slots &+= 1
+        try unsafe value.encode(to: JSONSlot(writer: writer, slot: writer.pointee.slots, depth: Int32(depth)))
+        unsafe writer.pointee.close(downTo: depth)
+        if unsafe writer.pointee.bytes.count == start { unsafe writer.pointee.bytes += [UInt8(ascii: "{"), UInt8(ascii: "}")] }
     }
 
     /// The container of the value whose slot this is, at this depth.
-    fileprivate func begin(slot: Int32, depth: Int, isObject: Bool) {
+    fileprivate mutating func begin(slot: Int32, depth: Int, isObject: Bool) {
         close(downTo: depth + 1)
         if open.count > depth {
             precondition(open[depth].slot == slot && open[depth].isObject == isObject, "a value asked for two kinds of container")
@@ -64,7 +65,7 @@ final class JSONWriter {
         bytes.append(isObject ? UInt8(ascii: "{") : UInt8(ascii: "["))
     }
 
-    fileprivate func beginMember(_ key: String, depth: Int) {
+    fileprivate mutating func beginMember(_ key: String, depth: Int) {
         close(downTo: depth + 1)
         if open[depth].count > 0 { bytes.append(UInt8(ascii: ",")) }
         let start = bytes.count
@@ -76,7 +77,7 @@ final class JSONWriter {
         open[depth].count += 1
     }
 
-    fileprivate func beginElement(depth: Int) {
+    fileprivate mutating func beginElement(depth: Int) {
         close(downTo: depth + 1)
         if open[depth].count > 0 { bytes.append(UInt8(ascii: ",")) }
         open[depth].count += 1
@@ -84,7 +85,7 @@ final class JSONWriter {
 
     fileprivate func count(depth: Int) -> Int { open[depth].count }
 
-    private func close(downTo depth: Int) {
+    private mutating func close(downTo depth: Int) {
         while open.count > depth {
             let container = open.removeLast()
             if container.isObject {
@@ -107,7 +108,7 @@ final class JSONWriter {
     }
 
     /// By insertion: objects have few members, most of them in order.
-    private func sort(_ container: Container) {
+    private mutating func sort(_ container: Container) {
         // Each with its end, before its place says that no more.
         var sorted: [(member: Member, end: Int)] = []
         sorted.reserveCapacity(container.count)
@@ -127,7 +128,7 @@ final class JSONWriter {
         bytes.append(contentsOf: scratch)
     }
 
-    fileprivate func write(_ text: String) {
+    fileprivate mutating func write(_ text: String) {
         bytes.append(UInt8(ascii: "\""))
         var text = text
         text.withUTF8 { utf8 in
@@ -144,7 +145,7 @@ final class JSONWriter {
         bytes.append(UInt8(ascii: "\""))
     }
 
-    private func escape(_ byte: UInt8) {
+    private mutating func escape(_ byte: UInt8) {
         bytes.append(UInt8(ascii: "\\"))
         switch byte {
         case 0x08: bytes.append(UInt8(ascii: "b"))
@@ -161,15 +162,15 @@ final class JSONWriter {
         }
     }
 
-    fileprivate func write(_ value: Bool) {
+    fileprivate mutating func write(_ value: Bool) {
         bytes += value ? "true".utf8 : "false".utf8
     }
 
-    fileprivate func writeNull() {
+    fileprivate mutating func writeNull() {
         bytes += "null".utf8
     }
 
-    fileprivate func write(_ value: some FixedWidthInteger) {
+    fileprivate mutating func write(_ value: some FixedWidthInteger) {
         if value < 0 { bytes.append(UInt8(ascii: "-")) }
         let first = bytes.count
         var rest = value.magnitude
@@ -181,135 +182,136 @@ final class JSONWriter {
         if bytes.count - first > 1 { bytes[first...].reverse() }
     }
 
-    fileprivate func write(_ value: Double, path: [any CodingKey]) throws {
+    fileprivate mutating func write(_ value: Double) throws {
         guard value.isFinite else {
-            throw EncodingError.invalidValue(value, .init(codingPath: path, debugDescription: "JSON has no number for \(value)"))
+            throw EncodingError.invalidValue(value, .init(codingPath: [], debugDescription: "JSON has no number for \(value)"))
         }
         if let whole = Int64(exactly: value), whole.magnitude < 1 << 53 { return write(whole) }
         bytes += value.description.utf8
     }
 }
 
-/// Where one value is written. Of three words, which fit into an `any Encoder` without memory of their own.
-private struct JSONSlot: Encoder {
-    let writer: JSONWriter
+/// Where one value is written. Of two words without anything to count, which fit into an `any Encoder`. Lives as long as the value is
+/// being written, and no longer. Does not say where in the document it is: no type of this program asks.
+@safe private struct JSONSlot: Encoder {
+    let writer: UnsafeMutablePointer<JSONWriter>
     let slot: Int32
     let depth: Int32
-    let path: [any CodingKey]
 
-    var codingPath: [any CodingKey] { path }
+    var codingPath: [any CodingKey] { [] }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
-        writer.begin(slot: slot, depth: Int(depth), isObject: true)
-        return KeyedEncodingContainer(JSONObjectSlot(writer: writer, depth: Int(depth), codingPath: path))
+        unsafe writer.pointee.begin(slot: slot, depth: Int(depth), isObject: true)
+        return unsafe KeyedEncodingContainer(JSONObjectSlot(writer: writer, depth: Int(depth)))
     }
 
     func unkeyedContainer() -> any UnkeyedEncodingContainer {
-        writer.begin(slot: slot, depth: Int(depth), isObject: false)
-        return JSONArraySlot(writer: writer, depth: Int(depth), codingPath: path)
+        unsafe writer.pointee.begin(slot: slot, depth: Int(depth), isObject: false)
+        return unsafe JSONArraySlot(writer: writer, depth: Int(depth))
     }
 
     func singleValueContainer() -> any SingleValueEncodingContainer { self }
 }
 
 extension JSONSlot: SingleValueEncodingContainer {
-    func encodeNil() { writer.writeNull() }
-    func encode(_ value: Bool) { writer.write(value) }
-    func encode(_ value: String) { writer.write(value) }
-    func encode(_ value: Double) throws { try writer.write(value, path: path) }
-    func encode(_ value: Float) throws { try writer.write(Double(value), path: path) }
-    func encode(_ value: Int) { writer.write(value) }
-    func encode(_ value: Int8) { writer.write(value) }
-    func encode(_ value: Int16) { writer.write(value) }
-    func encode(_ value: Int32) { writer.write(value) }
-    func encode(_ value: Int64) { writer.write(value) }
-    func encode(_ value: UInt) { writer.write(value) }
-    func encode(_ value: UInt8) { writer.write(value) }
-    func encode(_ value: UInt16) { writer.write(value) }
-    func encode(_ value: UInt32) { writer.write(value) }
-    func encode(_ value: UInt64) { writer.write(value) }
+    func encodeNil() { unsafe writer.pointee.writeNull() }
+    func encode(_ value: Bool) { unsafe writer.pointee.write(value) }
+    func encode(_ value: String) { unsafe writer.pointee.write(value) }
+    func encode(_ value: Double) throws { try unsafe writer.pointee.write(value) }
+    func encode(_ value: Float) throws { try unsafe writer.pointee.write(Double(value)) }
+    func encode(_ value: Int) { unsafe writer.pointee.write(value) }
+    func encode(_ value: Int8) { unsafe writer.pointee.write(value) }
+    func encode(_ value: Int16) { unsafe writer.pointee.write(value) }
+    func encode(_ value: Int32) { unsafe writer.pointee.write(value) }
+    func encode(_ value: Int64) { unsafe writer.pointee.write(value) }
+    func encode(_ value: UInt) { unsafe writer.pointee.write(value) }
+    func encode(_ value: UInt8) { unsafe writer.pointee.write(value) }
+    func encode(_ value: UInt16) { unsafe writer.pointee.write(value) }
+    func encode(_ value: UInt32) { unsafe writer.pointee.write(value) }
+    func encode(_ value: UInt64) { unsafe writer.pointee.write(value) }
     func encode(_ value: some Encodable) throws { try value.encode(to: self) }
 }
 
-private struct JSONObjectSlot<Key: CodingKey>: KeyedEncodingContainerProtocol {
-    let writer: JSONWriter
+@safe private struct JSONObjectSlot<Key: CodingKey>: KeyedEncodingContainerProtocol {
+    let writer: UnsafeMutablePointer<JSONWriter>
     let depth: Int
-    let codingPath: [any CodingKey]
 
-    private func member(_ key: Key) -> JSONWriter {
-        writer.beginMember(key.stringValue, depth: depth)
-        return writer
+    var codingPath: [any CodingKey] { [] }
+
+    private func member(_ key: Key) -> UnsafeMutablePointer<JSONWriter> {
+        unsafe writer.pointee.beginMember(key.stringValue, depth: depth)
+        return unsafe writer
     }
 
-    func encodeNil(forKey key: Key) { member(key).writeNull() }
-    func encode(_ value: Bool, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: String, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: Double, forKey key: Key) throws { try member(key).write(value, path: codingPath + [key]) }
-    func encode(_ value: Float, forKey key: Key) throws { try member(key).write(Double(value), path: codingPath + [key]) }
-    func encode(_ value: Int, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: Int8, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: Int16, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: Int32, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: Int64, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: UInt, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: UInt8, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: UInt16, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: UInt32, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: UInt64, forKey key: Key) { member(key).write(value) }
-    func encode(_ value: some Encodable, forKey key: Key) throws { try member(key).encode(value, path: codingPath) }
+    func encodeNil(forKey key: Key) { unsafe member(key).pointee.writeNull() }
+    func encode(_ value: Bool, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: String, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: Double, forKey key: Key) throws { try unsafe member(key).pointee.write(value) }
+    func encode(_ value: Float, forKey key: Key) throws { try unsafe member(key).pointee.write(Double(value)) }
+    func encode(_ value: Int, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: Int8, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: Int16, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: Int32, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: Int64, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: UInt, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: UInt8, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: UInt16, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: UInt32, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: UInt64, forKey key: Key) { unsafe member(key).pointee.write(value) }
+    func encode(_ value: some Encodable, forKey key: Key) throws { try unsafe JSONWriter.encode(value, to: member(key)) }
 
     func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type, forKey key: Key) -> KeyedEncodingContainer<Nested> {
-        member(key).begin(slot: 0, depth: depth + 1, isObject: true)
-        return KeyedEncodingContainer(JSONObjectSlot<Nested>(writer: writer, depth: depth + 1, codingPath: codingPath + [key]))
+        unsafe member(key).pointee.begin(slot: 0, depth: depth + 1, isObject: true)
+        return unsafe KeyedEncodingContainer(JSONObjectSlot<Nested>(writer: writer, depth: depth + 1))
     }
 
     func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
-        member(key).begin(slot: 0, depth: depth + 1, isObject: false)
-        return JSONArraySlot(writer: writer, depth: depth + 1, codingPath: codingPath + [key])
+        unsafe member(key).pointee.begin(slot: 0, depth: depth + 1, isObject: false)
+        return unsafe JSONArraySlot(writer: writer, depth: depth + 1)
     }
 
     func superEncoder() -> any Encoder { preconditionFailure("no type of this program has a superclass that is encoded") }
     func superEncoder(forKey key: Key) -> any Encoder { superEncoder() }
 }
 
-private struct JSONArraySlot: UnkeyedEncodingContainer {
-    let writer: JSONWriter
+@safe private struct JSONArraySlot: UnkeyedEncodingContainer {
+    let writer: UnsafeMutablePointer<JSONWriter>
     let depth: Int
-    let codingPath: [any CodingKey]
 
-    var count: Int { writer.count(depth: depth) }
+    var codingPath: [any CodingKey] { [] }
+    var count: Int { unsafe writer.pointee.count(depth: depth) }
 
-    private func element() -> JSONWriter {
-        writer.beginElement(depth: depth)
-        return writer
+    private func element() -> UnsafeMutablePointer<JSONWriter> {
+        unsafe writer.pointee.beginElement(depth: depth)
+        return unsafe writer
     }
 
-    func encodeNil() { element().writeNull() }
-    func encode(_ value: Bool) { element().write(value) }
-    func encode(_ value: String) { element().write(value) }
-    func encode(_ value: Double) throws { try element().write(value, path: codingPath) }
-    func encode(_ value: Float) throws { try element().write(Double(value), path: codingPath) }
-    func encode(_ value: Int) { element().write(value) }
-    func encode(_ value: Int8) { element().write(value) }
-    func encode(_ value: Int16) { element().write(value) }
-    func encode(_ value: Int32) { element().write(value) }
-    func encode(_ value: Int64) { element().write(value) }
-    func encode(_ value: UInt) { element().write(value) }
-    func encode(_ value: UInt8) { element().write(value) }
-    func encode(_ value: UInt16) { element().write(value) }
-    func encode(_ value: UInt32) { element().write(value) }
-    func encode(_ value: UInt64) { element().write(value) }
-    func encode(_ value: some Encodable) throws { try element().encode(value, path: codingPath) }
+    func encodeNil() { unsafe element().pointee.writeNull() }
+    func encode(_ value: Bool) { unsafe element().pointee.write(value) }
+    func encode(_ value: String) { unsafe element().pointee.write(value) }
+    func encode(_ value: Double) throws { try unsafe element().pointee.write(value) }
+    func encode(_ value: Float) throws { try unsafe element().pointee.write(Double(value)) }
+    func encode(_ value: Int) { unsafe element().pointee.write(value) }
+    func encode(_ value: Int8) { unsafe element().pointee.write(value) }
+    func encode(_ value: Int16) { unsafe element().pointee.write(value) }
+    func encode(_ value: Int32) { unsafe element().pointee.write(value) }
+    func encode(_ value: Int64) { unsafe element().pointee.write(value) }
+    func encode(_ value: UInt) { unsafe element().pointee.write(value) }
+    func encode(_ value: UInt8) { unsafe element().pointee.write(value) }
+    func encode(_ value: UInt16) { unsafe element().pointee.write(value) }
+    func encode(_ value: UInt32) { unsafe element().pointee.write(value) }
+    func encode(_ value: UInt64) { unsafe element().pointee.write(value) }
+    func encode(_ value: some Encodable) throws { try unsafe JSONWriter.encode(value, to: element()) }
 
     func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) -> KeyedEncodingContainer<Nested> {
-        element().begin(slot: 0, depth: depth + 1, isObject: true)
-        return KeyedEncodingContainer(JSONObjectSlot<Nested>(writer: writer, depth: depth + 1, codingPath: codingPath))
+        unsafe element().pointee.begin(slot: 0, depth: depth + 1, isObject: true)
+        return unsafe KeyedEncodingContainer(JSONObjectSlot<Nested>(writer: writer, depth: depth + 1))
     }
 
     func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer {
-        element().begin(slot: 0, depth: depth + 1, isObject: false)
-        return JSONArraySlot(writer: writer, depth: depth + 1, codingPath: codingPath)
+        unsafe element().pointee.begin(slot: 0, depth: depth + 1, isObject: false)
+        return unsafe JSONArraySlot(writer: writer, depth: depth + 1)
     }
 
     func superEncoder() -> any Encoder { preconditionFailure("no type of this program has a superclass that is encoded") }

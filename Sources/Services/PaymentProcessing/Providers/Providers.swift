@@ -38,16 +38,10 @@ struct Providers: Sendable {
         guard let provider = known[name] else {
             throw Problem.unavailable("The payment provider \(name) is not set up here at the moment.", retryAfter: 60)
         }
-        let limit = configuration.providerTime.duration
-        return try await withThrowingTaskGroup(of: Answer.self) { group in
-            group.addTask { try await question(provider) }
-            group.addTask {
-                try await Task.sleep(for: limit)
-                throw Problem.unavailable("The payment provider does not answer.", retryAfter: 5)
-            }
-            defer { group.cancelAll() }
-            guard let answer = try await group.next() else { throw CancellationError() }
-            return answer
+        do {
+            return try await within(configuration.providerTime) { try await question(provider) }
+        } catch is TimeIsOver {
+            throw Problem.unavailable("The payment provider does not answer.", retryAfter: 5)
         }
     }
 }
