@@ -89,7 +89,7 @@ let package = Package(
         systemLibrary("CModSecurity", "modsecurity", "libmodsecurity-dev"),
         systemLibrary("CQRencode", "libqrencode", "libqrencode-dev"),
         systemLibrary("CRabbitMQ", "librabbitmq", "librabbitmq-dev"),
-        .systemLibrary(name: "CSQLite", path: "Sources/C/CSQLite"),
+        .target(name: "CSQLite", path: "Sources/C/CSQLite", linkerSettings: [.linkedLibrary("sqlite3")]),
         .systemLibrary(name: "CTaskHook", path: "Sources/C/CTaskHook"),
         systemLibrary("CZlib", "zlib", "zlib1g-dev"),
 

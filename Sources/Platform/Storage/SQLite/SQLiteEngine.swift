@@ -18,12 +18,12 @@ final class SQLiteEngine: StorageEngine {
     private let reads: GroupRead
     private let connections = SQLiteConnections()
 
-    /// SQLite's count of its memory, which nobody reads: one lock for all connections at every allocation. It can be left out before
-    /// SQLite is first used; later this changes nothing.
-    private static let leavesMemoryUncounted = sqlite_count_memory(0) == 0
+    /// What is set before SQLite is first used; later it changes nothing. SQLite's count of its memory is left out, which nobody reads:
+    /// one lock for all connections at every allocation. Logs are written a commit at a time.
+    private static let isSet = sqlite_count_memory(0) == 0 && sqlite_gather_log_writes() == 0
 
     init(path: String, readers: Int) throws {
-        _ = SQLiteEngine.leavesMemoryUncounted
+        _ = SQLiteEngine.isSet
         var configuration = GRDB.Configuration()
         configuration.maximumReaderCount = readers
         configuration.busyMode = .timeout(10)
