@@ -49,7 +49,7 @@ import Values
                 #expect(again.result == .admitted && again.repeated && again.previous?.gate == "North")
             }
             #expect(try await service.number("SELECT entries AS number FROM ticket") == 1)
-            try await service.sql("UPDATE scan SET scanned_at = \(Instant.now - .seconds(61))")
+            try await service.sql("UPDATE ticket SET checked_in_at = \(Instant.now - .seconds(61))")
             let late = try await service.read(code, stage, nonce: "n", gate: "North")
             #expect(late.result == .refused && late.reason == "already-used" && !late.repeated && late.previous?.gate == "North")
         }

@@ -23,6 +23,12 @@ package struct Transaction {
         try connection.ask(sql)
     }
 
+    /// Locks rows until the transaction ends: `sql` selects them and says `\(.forUpdate)`. What is asked next is answered under the locks.
+    /// Nothing where there is one writer.
+    package func lock(_ sql: SQL) throws {
+        try connection.lock(sql)
+    }
+
     /// Keeps others from changing the schema until the transaction ends, however long they have to wait.
     func lockSchema() throws {
         try connection.lockSchema()
@@ -72,6 +78,7 @@ protocol EngineConnection {
     func execute(_ sql: SQL) throws -> Int
     func queue(_ sql: SQL) throws -> Answer<Int>
     func ask(_ sql: SQL) throws -> Answer<[Row]>
+    func lock(_ sql: SQL) throws
     func lockSchema() throws
     /// Runs a statement of a migration, in the engine's own words.
     func define(_ statement: String) throws

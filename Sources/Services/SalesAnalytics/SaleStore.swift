@@ -75,7 +75,7 @@ enum SaleStore {
             INSERT INTO event (id, organizer_id, currency, version)
             VALUES (\(sale.eventId), \(sale.organizerId), \(sale.currency), 0) ON CONFLICT DO NOTHING
             """)
-        _ = try tx.rows("SELECT id FROM event WHERE id = \(sale.eventId) \(SQL.Difference.forUpdate)")
+        try tx.lock("SELECT id FROM event WHERE id = \(sale.eventId) \(.forUpdate)")
     }
 
     /// Three statements for each hour in which something was sold, however many sales and however large.

@@ -131,6 +131,10 @@ enum TicketManagerMigrations {
                 is_transferred BOOLEAN NOT NULL DEFAULT FALSE,
                 checked_in_at BIGINT,
                 checked_in_gate TEXT,
+                checked_in_nonce TEXT,
+                checked_out_at BIGINT,
+                checked_out_gate TEXT,
+                checked_out_nonce TEXT,
                 entries BIGINT NOT NULL DEFAULT 0,
                 valid_from BIGINT,
                 valid_until BIGINT,
@@ -149,7 +153,7 @@ enum TicketManagerMigrations {
             );
             CREATE INDEX ticket_block_ticket ON ticket_block (ticket_id) WHERE is_lifted = FALSE;
             CREATE TABLE scan (
-                id TEXT NOT NULL,
+                id TEXT PRIMARY KEY,
                 ticket_id TEXT NOT NULL,
                 direction TEXT NOT NULL,
                 result TEXT NOT NULL,
@@ -158,8 +162,7 @@ enum TicketManagerMigrations {
                 gate TEXT,
                 device TEXT,
                 scanned_by TEXT NOT NULL,
-                scanned_at BIGINT NOT NULL,
-                PRIMARY KEY (ticket_id, id)
+                scanned_at BIGINT NOT NULL
             ) CLUSTERED;
             CREATE TABLE history (
                 id TEXT PRIMARY KEY,

@@ -172,8 +172,9 @@ extension FilledTable {
                 'TF1' || upper(md5(ticket) || md5(unit) || md5(ticket || unit) || md5(unit || ticket) || md5(ticket || id) || '0000')
                 """,
                 "checked_in_at": "CASE WHEN is_over THEN starts_at END", "checked_in_gate": "CASE WHEN is_over THEN 'North' END",
+                "checked_in_nonce": "CASE WHEN is_over THEN 'door-' || n * 10 + position END",
                 "entries": "CASE WHEN is_over THEN 1 ELSE 0 END", "issued_at": "at + 20000",
-            ], untouched: "seat_id code_version is_transferred valid_from valid_until max_entries"),
+            ], untouched: "seat_id code_version is_transferred checked_out_at checked_out_gate checked_out_nonce valid_from valid_until max_entries"),
         FilledTable(
             "ticket_manager.scan", from: "filled_unit WHERE is_over",
             [

@@ -250,6 +250,10 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         commitActions.append(action)
     }
 
+    func lock(_ sql: SQL) throws {
+        _ = try ask(sql)
+    }
+
     func lockSchema() throws {
         isUnlimited = true
         _ = try rows("SELECT set_config('lock_timeout', '0', true), set_config('statement_timeout', '0', true)")

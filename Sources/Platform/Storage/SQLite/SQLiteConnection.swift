@@ -41,6 +41,7 @@ import Values
     var changes: Int { definitions + Int(unsafe sqlite3_total_changes64(handle)) }
 
     /// The one writer runs one transaction after another: nothing is left to lock.
+    func lock(_ sql: SQL) throws {}
     func lockSchema() throws {}
 
     func define(_ statement: String) throws {

@@ -13,7 +13,7 @@ enum ApiKeyStore {
     /// False if the user has as many as they may.
     static func insert(_ key: ApiKey, of user: UserID, hash: String, in tx: Transaction) throws -> Bool {
         // So that of two at once the second sees the first.
-        _ = try tx.row("SELECT id FROM user_account WHERE id = \(user) \(SQL.Difference.forUpdate)")
+        try tx.lock("SELECT id FROM user_account WHERE id = \(user) \(.forUpdate)")
         let count: Int64 = try tx.row("SELECT COUNT(*) AS n FROM api_key WHERE user_id = \(user)")?["n"] ?? 0
         guard count < Int64(most) else { return false }
         try tx.execute(

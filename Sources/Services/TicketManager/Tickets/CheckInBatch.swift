@@ -43,36 +43,28 @@ struct CheckInBatch {
         // Who is of another event learns nothing of the ticket.
         let summary = record.ticket.eventId == reading.event ? record.ticket.summary : nil
         let decision = CheckIn(event: reading.event, code: reading.request.code, direction: reading.direction).decide(record)
-        if case .failure(let refusal) = decision, [.alreadyUsed, .notInside].contains(refusal.reason), let first = try admission(reading) {
-            return CheckInAnswer(result: .admitted, repeated: true, ticket: summary, previous: first)
+        if case .failure(let refusal) = decision, [.alreadyUsed, .notInside].contains(refusal.reason),
+            let first = record.last(reading.direction), first.nonce == reading.request.nonce, first.at > now - CheckIn.repetition
+        {
+            return CheckInAnswer(
+                result: .admitted, repeated: true, ticket: summary, previous: CheckInAnswer.Previous(at: first.at, gate: first.gate))
         }
         scans.append(Scan(reading, refusal: decision.refusal, at: now))
         switch decision {
         case .success(let state):
-            try TicketStore.enter(reading.ticket, state, gate: reading.request.gate, at: now, in: tx)
-            var entered = record
-            entered.enter(state, gate: reading.request.gate, at: now)
-            records[reading.ticket] = entered
-            var admitted = summary
-            admitted?.status = state
-            return CheckInAnswer(result: .admitted, repeated: false, ticket: admitted)
+            let admission = Admission(at: now, gate: reading.request.gate, nonce: reading.request.nonce)
+            try TicketStore.admit(reading.ticket, state, admission, in: tx)
+            var admitted = record
+            admitted.admit(state, admission)
+            records[reading.ticket] = admitted
+            return CheckInAnswer(result: .admitted, repeated: false, ticket: admitted.ticket.summary)
         case .failure(let refusal):
             let previous =
                 refusal.reason == .otherEvent
-                ? nil : record.ticket.checkedInAt.map { CheckInAnswer.Previous(at: $0, gate: record.checkedInGate) }
+                ? nil : record.lastIn.map { CheckInAnswer.Previous(at: $0.at, gate: $0.gate) }
             return CheckInAnswer(
                 result: .refused, reason: refusal.reason.rawValue, repeated: false, ticket: summary, previous: previous)
         }
-    }
-
-    /// What the same reading was told within the last minute, by this batch or before it.
-    private func admission(_ reading: Reading) throws -> CheckInAnswer.Previous? {
-        let same = scans.last {
-            $0.ticket == reading.ticket && $0.nonce == reading.request.nonce && $0.direction == reading.direction && $0.refusal == nil
-        }
-        if let same { return CheckInAnswer.Previous(at: same.at, gate: same.gate) }
-        return try TicketStore.admission(
-            of: reading.ticket, nonce: reading.request.nonce, direction: reading.direction, since: now - CheckIn.repetition, in: tx)
     }
 }
 
@@ -118,21 +110,10 @@ extension TicketStore {
     static func lock(_ ids: Set<TicketID>, in tx: Transaction) throws -> [TicketID: TicketRecord] {
         var records: [TicketID: TicketRecord] = [:]
         try tx.inChunks(ids.sorted()) { ids in
-            _ = try tx.rows("SELECT id FROM ticket WHERE id IN \(list: ids) ORDER BY id \(.forUpdate)")
+            try tx.lock("SELECT id FROM ticket WHERE id IN \(list: ids) ORDER BY id \(.forUpdate)")
             for record in try tickets(ids, in: tx) { records[record.ticket.id] = record }
         }
         return records
-    }
-
-    static func admission(
-        of ticket: TicketID, nonce: String, direction: Direction, since: Instant, in tx: Transaction
-    ) throws -> CheckInAnswer.Previous? {
-        try tx.row(
-            """
-            SELECT scanned_at, gate FROM scan WHERE ticket_id = \(ticket) AND nonce = \(nonce) AND direction = \(direction)
-                AND result = 'admitted' AND scanned_at > \(since) ORDER BY scanned_at DESC LIMIT 1
-            """
-        ).map { CheckInAnswer.Previous(at: try $0["scanned_at"], gate: try $0["gate"]) }
     }
 
     static func insert(_ scans: [Scan], in tx: Transaction) throws {
@@ -146,25 +127,41 @@ extension TicketStore {
             })
     }
 
-    static func enter(_ id: TicketID, _ state: TicketState, gate: String?, at now: Instant, in tx: Transaction) throws {
+    static func admit(_ id: TicketID, _ state: TicketState, _ admission: Admission, in tx: Transaction) throws {
         guard state == .checkedIn else {
-            try tx.queue("UPDATE ticket SET state = \(state) WHERE id = \(id)")
+            try tx.queue(
+                """
+                UPDATE ticket SET state = \(state), checked_out_at = \(admission.at), checked_out_gate = \(admission.gate),
+                    checked_out_nonce = \(admission.nonce)
+                WHERE id = \(id)
+                """)
             return
         }
         try tx.queue(
             """
-            UPDATE ticket SET state = \(state), checked_in_at = \(now), checked_in_gate = \(gate), entries = entries + 1
+            UPDATE ticket SET state = \(state), checked_in_at = \(admission.at), checked_in_gate = \(admission.gate),
+                checked_in_nonce = \(admission.nonce), entries = entries + 1
             WHERE id = \(id)
             """)
     }
 }
 
 extension TicketRecord {
-    /// As `TicketStore.enter` writes it.
-    fileprivate mutating func enter(_ state: TicketState, gate: String?, at now: Instant) {
+    /// As `TicketStore.admit` writes it.
+    fileprivate mutating func admit(_ state: TicketState, _ admission: Admission) {
         ticket.status = state
-        guard state == .checkedIn else { return }
-        ticket.checkedInAt = now
-        checkedInGate = gate
+        guard state == .checkedIn else {
+            lastOut = admission
+            return
+        }
+        lastIn = admission
+        ticket.checkedInAt = admission.at
+    }
+
+    fileprivate func last(_ direction: Direction) -> Admission? {
+        switch direction {
+        case .in: lastIn
+        case .out: lastOut
+        }
     }
 }

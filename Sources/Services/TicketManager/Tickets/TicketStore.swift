@@ -7,7 +7,17 @@ struct TicketRecord: Sendable {
     var ticket: Ticket
     var code: String
     var isTransferred: Bool
-    var checkedInGate: String?
+    /// The last entry and the last exit.
+    var lastIn: Admission?
+    var lastOut: Admission?
+}
+
+/// A reading that let somebody in or out.
+struct Admission: Sendable {
+    var at: Instant
+    var gate: String?
+    /// The reading's: one that comes again is the same reading.
+    var nonce: String?
 }
 
 extension TicketState: SQLTextValue {}
@@ -76,7 +86,8 @@ enum TicketStore {
         let rows = try tx.rows(
             """
             SELECT ticket.id AS id, event_id, order_id, order_unit_id, ticket_type_id, ticket_type_name, attendee_name, attendee_email,
-                state, code, code_version, is_transferred, checked_in_at, checked_in_gate, ticket_block.reason AS block_reason
+                state, code, code_version, is_transferred, checked_in_at, checked_in_gate, checked_in_nonce, checked_out_at,
+                checked_out_gate, checked_out_nonce, ticket_block.reason AS block_reason
             FROM ticket
             LEFT JOIN ticket_block ON ticket_block.ticket_id = ticket.id AND ticket_block.is_lifted = FALSE
             WHERE \(condition) ORDER BY ticket.id, ticket_block.reason
@@ -100,7 +111,13 @@ enum TicketStore {
                 attendee: Attendee(name: try row["attendee_name"], email: try row["attendee_email"]), status: try row["state"],
                 blockedBy: [], code: isTransferred ? nil : code, codeVersion: try row["code_version"],
                 checkedInAt: try row["checked_in_at"]),
-            code: code, isTransferred: isTransferred, checkedInGate: try row["checked_in_gate"])
+            code: code, isTransferred: isTransferred,
+            lastIn: try (row["checked_in_at"] as Instant?).map { at in
+                Admission(at: at, gate: try row["checked_in_gate"], nonce: try row["checked_in_nonce"])
+            },
+            lastOut: try (row["checked_out_at"] as Instant?).map { at in
+                Admission(at: at, gate: try row["checked_out_gate"], nonce: try row["checked_out_nonce"])
+            })
     }
 
     /// False if it was used, transferred or voided since `version` was read.
