@@ -160,7 +160,7 @@ enum Engine: String, CaseIterable, Sendable {
             let gate = Gate()
             let coalescer = Coalescer<Int, Set<Int>> { items, tx in
                 if items.contains(-1) { gate.pass() }
-                try tx.insert("INSERT INTO item (id, name) VALUES ", items.map { "(\($0), 'x')" })
+                try tx.insert("INSERT INTO item (id, name) VALUES", items) { $0.append($1, "x") }
                 return items.map { _ in .success(Set(items)) }
             }
             let decided = try await StorageTests.gather(0..<20, lane: { $0 < 15 ? "a" : "b" }, on: database, behind: gate, coalescer)
@@ -240,7 +240,7 @@ enum Engine: String, CaseIterable, Sendable {
             try await database.migrate([StorageTests.items])
             let names = ["b", "B", "a", "é", "Z", "_", "1"]
             try await database.write { tx in
-                try tx.insert("INSERT INTO item (id, name) VALUES ", names.enumerated().map { "(\($0), \($1))" })
+                try tx.insert("INSERT INTO item (id, name) VALUES", Array(names.enumerated())) { $0.append($1.offset, $1.element) }
             }
             let (sorted, small) = try await database.read { tx in
                 (
@@ -338,7 +338,7 @@ enum Engine: String, CaseIterable, Sendable {
             for count in [0, 1, 5, 84, 151] {
                 try await database.write { tx in
                     try tx.execute("DELETE FROM item")
-                    try tx.insert("INSERT INTO item (id, name) VALUES ", (0..<count).map { "(\($0), \("n\($0)"))" })
+                    try tx.insert("INSERT INTO item (id, name) VALUES", Array(0..<count)) { $0.append($1, "n\($1)") }
                 }
                 let found: Int = try await database.read { tx in try tx.row("SELECT COUNT(*) AS n FROM item")!["n"] }
                 #expect(found == count)

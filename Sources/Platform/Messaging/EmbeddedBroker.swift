@@ -69,10 +69,12 @@ package final class EmbeddedBroker: Broker {
         try await database.write { tx in
             let now = try tx.now
             try tx.insert(
-                "INSERT INTO delivery (queue, event_id, name, json, published_at, available_at) VALUES ",
-                deliveries.map { queue, message in
-                    "(\(queue), \(message.id), \(message.name), \(message.json), \(now), \(now))"
-                }, "ON CONFLICT DO NOTHING")
+                "INSERT INTO delivery (queue, event_id, name, json, published_at, available_at) VALUES", deliveries,
+                "ON CONFLICT DO NOTHING"
+            ) { rows, delivery in
+                let (queue, message) = delivery
+                rows.append(queue, message.id, message.name, message.json, now, now)
+            }
         }
         for queue in Set(deliveries.map(\.queue)) { queues[queue]?.signal.send() }
     }

@@ -15,7 +15,7 @@ package enum SQLPrimitive: Hashable, Sendable {
 }
 
 /// What can stand in a column. Instants are `BIGINT` microseconds; ids, enums and JSON are `TEXT`.
-package protocol SQLValue: Sendable {
+package protocol SQLValue: SQLBindable, Sendable {
     static var sqlType: SQLType { get }
     var sqlValue: SQLPrimitive { get }
     /// Nil where the column holds something else.
@@ -61,7 +61,7 @@ extension Bool: SQLValue {
     }
 }
 
-extension [UInt8]: SQLValue {
+extension [UInt8]: SQLValue, SQLBindable {
     package static var sqlType: SQLType { .bytes }
     package var sqlValue: SQLPrimitive { .bytes(self) }
     package init?(sqlValue: SQLPrimitive) {

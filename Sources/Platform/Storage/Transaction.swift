@@ -91,15 +91,6 @@ extension Transaction {
     /// How many values one statement takes: few sizes, so that few statements are prepared and kept.
     private static let chunks = [64, 32, 16, 8, 4, 2, 1]
 
-    /// Inserts rows with as few statements as possible.
-    /// - Parameters:
-    ///   - head: up to and with `VALUES`.
-    ///   - rows: each in parentheses.
-    ///   - tail: what follows the rows, such as `ON CONFLICT DO NOTHING`.
-    package func insert(_ head: SQL, _ rows: [SQL], _ tail: SQL = "") throws {
-        try inChunks(rows) { part in try queue("\(head)\(SQL.joined(part, by: ", ")) \(tail)") }
-    }
-
     /// Hands out the values in parts of few sizes, for statements that list them.
     package func inChunks<Value>(_ values: [Value], _ body: (ArraySlice<Value>) throws -> Void) throws {
         var rest = values[...]

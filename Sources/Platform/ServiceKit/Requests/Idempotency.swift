@@ -238,7 +238,9 @@ extension Idempotency {
     package static func remember(_ made: [(id: String, key: IdempotencyKey)], in tx: Transaction) throws {
         let now = try tx.now
         try tx.insert(
-            "INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at) VALUES ",
-            made.map { id, key in "(\(key.principal), \(key.key), \(key.fingerprint), 201, \(id), '', \(now))" })
+            "INSERT INTO idempotency (principal, key, fingerprint, status, location, body, created_at) VALUES", made
+        ) { rows, made in
+            rows.append(made.key.principal, made.key.key, made.key.fingerprint, 201, made.id, "", now)
+        }
     }
 }

@@ -66,26 +66,23 @@ enum OrderStore {
             """)
         guard inserted == 1 else { return false }
         try tx.insert(
-            "INSERT INTO order_line (id, order_id, position, ticket_type_id, name, unit_price) VALUES ",
-            order.lines.enumerated().map { position, line in
-                "(\(line.id), \(order.id), \(position), \(line.ticketTypeId), \(line.name), \(line.unitPrice.amount))"
-            })
-        var position = 0
+            "INSERT INTO order_line (id, order_id, position, ticket_type_id, name, unit_price) VALUES", Array(order.lines.enumerated())
+        ) { rows, entry in
+            let (position, line) = entry
+            rows.append(line.id, order.id, position, line.ticketTypeId, line.name, line.unitPrice.amount)
+        }
+        let units = order.lines.flatMap { line in line.units.map { (line.id, $0) } }
         try tx.insert(
             """
             INSERT INTO order_unit
-                (id, order_id, line_id, position, price, discount, tax, fee, total, attendee_name, attendee_email) VALUES \
-
-            """,
-            order.lines.flatMap { line in
-                line.units.map { unit in
-                    defer { position += 1 }
-                    return """
-                        (\(unit.id), \(order.id), \(line.id), \(position), \(unit.price), \(unit.discount), \(unit.tax), \(unit.fee), \
-                        \(unit.total), \(unit.attendee.name), \(unit.attendee.email))
-                        """ as SQL
-                }
-            })
+                (id, order_id, line_id, position, price, discount, tax, fee, total, attendee_name, attendee_email) VALUES
+            """, Array(units.enumerated())
+        ) { rows, entry in
+            let (position, (line, unit)) = entry
+            rows.append(
+                unit.id, order.id, line, position, unit.price, unit.discount, unit.tax, unit.fee, unit.total, unit.attendee.name,
+                unit.attendee.email)
+        }
         return true
     }
 

@@ -45,9 +45,9 @@ enum RefundStore {
             ON CONFLICT DO NOTHING
             """)
         guard inserted == 1 else { return false }
-        try tx.insert(
-            "INSERT INTO refund_unit (order_id, cause, unit_id, amount, voids_ticket) VALUES ",
-            refund.shares.map { "(\(refund.orderID), \(refund.cause), \($0.unit), \($0.amount), \($0.voidsTicket))" })
+        try tx.insert("INSERT INTO refund_unit (order_id, cause, unit_id, amount, voids_ticket) VALUES", refund.shares) { rows, share in
+            rows.append(refund.orderID, refund.cause, share.unit, share.amount, share.voidsTicket)
+        }
         return true
     }
 

@@ -122,42 +122,40 @@ enum HoldStore {
 
     /// Inserts many holds with few statements.
     static func insert(_ holds: [HoldRecord], at now: Instant, in tx: Transaction) throws {
-        try tx.insert(
-            "INSERT INTO hold (id, event_id, state, expires_at, created_at) VALUES ",
-            holds.map { "(\($0.id), \($0.eventID), \($0.state), \($0.expiresAt), \(now))" })
-        try insertLines(holds.flatMap { hold in hold.lines.map { (hold.id, $0) } }, in: tx)
-        try tx.insert(
-            "INSERT INTO hold_claim (hold_id, pool_id, quantity, state, expires_at) VALUES ",
-            holds.flatMap { hold in
-                hold.claims.map { "(\(hold.id), \($0.pool), \($0.quantity), \($0.state), \(hold.expiresAt))" as SQL }
-            })
+        try tx.insert("INSERT INTO hold (id, event_id, state, expires_at, created_at) VALUES", holds) { rows, hold in
+            rows.append(hold.id, hold.eventID, hold.state, hold.expiresAt, now)
+        }
+        try insertParts(of: holds, in: tx)
     }
 
-    private static func insertLines(_ lines: [(HoldID, HoldRecord.Line)], in tx: Transaction) throws {
+    /// Their lines and claims.
+    private static func insertParts(of holds: [HoldRecord], in tx: Transaction) throws {
         try tx.insert(
             """
             INSERT INTO hold_line
-                (hold_id, ticket_type_id, name, quantity, price, currency, tax_rate, fee, is_fee_included, pool_ids) VALUES \
-
-            """,
-            lines.map { id, record in
-                let line = record.line
-                return """
-                    (\(id), \(line.ticketTypeId), \(line.name), \(line.quantity), \(line.price.amount), \(line.price.currency), \
-                    \(line.taxRate), \(line.fee), \(line.feeIncluded), \(record.pools.map(\.description).joined(separator: " ")))
-                    """ as SQL
-            })
+                (hold_id, ticket_type_id, name, quantity, price, currency, tax_rate, fee, is_fee_included, pool_ids) VALUES
+            """, holds.flatMap { hold in hold.lines.map { (hold.id, $0.line, $0.pools) } }
+        ) { rows, part in
+            let (id, line, pools) = part
+            rows.append(
+                id, line.ticketTypeId, line.name, line.quantity, line.price.amount, line.price.currency, line.taxRate, line.fee,
+                line.feeIncluded, pools.count == 1 ? pools[0].description : pools.map(\.description).joined(separator: " "))
+        }
+        try tx.insert(
+            "INSERT INTO hold_claim (hold_id, pool_id, quantity, state, expires_at) VALUES",
+            holds.flatMap { hold in hold.claims.map { (hold.id, $0, hold.expiresAt) } }
+        ) { rows, part in
+            let (id, claim, expiresAt) = part
+            rows.append(id, claim.pool, claim.quantity, claim.state, expiresAt)
+        }
     }
 
     /// Writes what a change left of a hold.
     static func replace(_ hold: HoldRecord, in tx: Transaction) throws {
         try tx.queue("UPDATE hold SET version = \(hold.version) WHERE id = \(hold.id)")
         try tx.queue("DELETE FROM hold_line WHERE hold_id = \(hold.id)")
-        try insertLines(hold.lines.map { (hold.id, $0) }, in: tx)
         try tx.queue("DELETE FROM hold_claim WHERE hold_id = \(hold.id)")
-        try tx.insert(
-            "INSERT INTO hold_claim (hold_id, pool_id, quantity, state, expires_at) VALUES ",
-            hold.claims.map { "(\(hold.id), \($0.pool), \($0.quantity), \($0.state), \(hold.expiresAt))" })
+        try insertParts(of: [hold], in: tx)
     }
 
     static func set(_ id: HoldID, _ state: HoldState, in tx: Transaction) throws {

@@ -118,13 +118,12 @@ extension TicketStore {
 
     static func insert(_ scans: [Scan], in tx: Transaction) throws {
         try tx.insert(
-            "INSERT INTO scan (id, ticket_id, direction, result, reason, nonce, gate, device, scanned_by, scanned_at) VALUES ",
-            scans.map { scan in
-                """
-                (\(scan.id), \(scan.ticket), \(scan.direction), \(scan.refusal == nil ? "admitted" : "refused"), \
-                \(scan.refusal?.rawValue), \(scan.nonce), \(scan.gate), \(scan.device), \(scan.scanner), \(scan.at))
-                """
-            })
+            "INSERT INTO scan (id, ticket_id, direction, result, reason, nonce, gate, device, scanned_by, scanned_at) VALUES", scans
+        ) { rows, scan in
+            rows.append(
+                scan.id, scan.ticket, scan.direction, scan.refusal == nil ? "admitted" : "refused", scan.refusal?.rawValue, scan.nonce,
+                scan.gate, scan.device, scan.scanner, scan.at)
+        }
     }
 
     static func admit(_ id: TicketID, _ state: TicketState, _ admission: Admission, in tx: Transaction) throws {

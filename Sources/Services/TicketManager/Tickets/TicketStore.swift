@@ -58,16 +58,14 @@ enum TicketStore {
         try tx.insert(
             """
             INSERT INTO ticket (id, event_id, order_id, order_unit_id, hold_id, ticket_type_id, ticket_type_name, attendee_name,
-                attendee_email, state, code, issued_at) VALUES \
-
-            """,
-            tickets.map { record, hold in
-                let ticket = record.ticket
-                return """
-                    (\(ticket.id), \(ticket.eventId), \(ticket.orderId), \(ticket.unitId), \(hold), \(ticket.ticketTypeId), \
-                    \(ticket.ticketTypeName), \(ticket.attendee.name), \(ticket.attendee.email), \(ticket.status), \(record.code), \(now))
-                    """ as SQL
-            })
+                attendee_email, state, code, issued_at) VALUES
+            """, tickets
+        ) { rows, issued in
+            let ticket = issued.ticket.ticket
+            rows.append(
+                ticket.id, ticket.eventId, ticket.orderId, ticket.unitId, issued.hold, ticket.ticketTypeId, ticket.ticketTypeName,
+                ticket.attendee.name, ticket.attendee.email, ticket.status, issued.ticket.code, now)
+        }
     }
 
     static func find(_ id: TicketID, in tx: Transaction) throws -> TicketRecord? {
