@@ -30,7 +30,7 @@ package struct PeerClient: Sendable {
         idempotencyKey: String? = nil, body: (any Encodable & Sendable)? = nil, answer: Answer.Type = Answer.self
     ) async throws -> Answer {
         let response = try await send(route, parameters, query: query, as: caller, idempotencyKey: idempotencyKey, body: body)
-        return try JSON.value(Answer.self, from: response.body)
+        return try response.answer(Answer.self)
     }
 
     /// For calls whose answer has no body that matters.

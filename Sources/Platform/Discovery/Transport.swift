@@ -1,5 +1,6 @@
 package import HTTPTypes
 import Synchronization
+import Values
 
 /// A call of a peer.
 package struct PeerRequest: Sendable {
@@ -24,11 +25,20 @@ package struct PeerResponse: Sendable {
     package var status: Int
     package var headers: HTTPFields
     package var body: [UInt8]
+    /// What a peer in the same process answers instead of a body.
+    package var value: (any Encodable & Sendable)?
 
-    package init(status: Int, headers: HTTPFields, body: [UInt8]) {
+    package init(status: Int, headers: HTTPFields, body: [UInt8], value: (any Encodable & Sendable)? = nil) {
         self.status = status
         self.headers = headers
         self.body = body
+        self.value = value
+    }
+
+    /// The answer as what the caller knows of it.
+    func answer<Answer: Decodable>(_ type: Answer.Type) throws -> Answer {
+        guard let value else { return try JSON.value(type, from: body) }
+        return try value as? Answer ?? JSON.value(type, from: JSON.bytes(of: value))
     }
 }
 

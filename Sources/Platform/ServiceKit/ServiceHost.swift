@@ -42,8 +42,9 @@ package struct ServiceHost: Sendable {
         let responder = responder
         transport.enter(name) { request in
             let reply = await responder.respond(
-                to: IncomingRequest(method: request.method, target: request.target, headers: request.headers, body: request.body))
-            return PeerResponse(status: reply.status.code, headers: reply.headers, body: reply.body)
+                to: IncomingRequest(
+                    method: request.method, target: request.target, headers: request.headers, body: request.body, takesValue: true))
+            return PeerResponse(status: reply.status.code, headers: reply.headers, body: reply.body, value: reply.value)
         }
     }
 }

@@ -14,12 +14,15 @@ package struct IncomingRequest: Sendable {
     package var target: String
     package var headers: HTTPFields
     package var body: [UInt8]
+    /// Whether the answer may be a value instead of its JSON: a peer in the same process asks.
+    package var takesValue: Bool
 
-    package init(method: HTTPRequest.Method, target: String, headers: HTTPFields, body: [UInt8]) {
+    package init(method: HTTPRequest.Method, target: String, headers: HTTPFields, body: [UInt8], takesValue: Bool = false) {
         self.method = method
         self.target = target
         self.headers = headers
         self.body = body
+        self.takesValue = takesValue
     }
 }
 
@@ -160,7 +163,7 @@ package final class ServiceResponder: Sendable {
         }
         return Call(
             route: route, path: String(path), parameters: parameters, query: try Query(query), headers: request.headers,
-            bytes: request.body, identity: identity, requestID: requestID)
+            bytes: request.body, identity: identity, requestID: requestID, takesValue: request.takesValue)
     }
 
     /// No internal error, stack, SQL or another user's data ever leaves here.

@@ -13,10 +13,11 @@ package struct Call: Sendable {
     let bytes: [UInt8]
     let parameters: [String: String]
     private let query: Query
+    private let takesValue: Bool
 
     init(
         route: Route, path: String, parameters: [String: String], query: Query, headers: HTTPFields, bytes: [UInt8],
-        identity: Identity, requestID: String
+        identity: Identity, requestID: String, takesValue: Bool
     ) {
         self.route = route
         self.path = path
@@ -26,6 +27,7 @@ package struct Call: Sendable {
         self.bytes = bytes
         self.identity = identity
         self.requestID = requestID
+        self.takesValue = takesValue
     }
 
     /// A parameter of the path as it is.
@@ -51,6 +53,16 @@ package struct Call: Sendable {
     /// The body as JSON, within the route's bounds.
     package func body<Body: Decodable>(_ type: Body.Type = Body.self) throws -> Body {
         try JSONBody.decode(type, from: bytes)
+    }
+
+    /// As `Reply.ok`. A peer in the same process gets the value as it is: nobody writes its JSON, and nobody reads it.
+    package func ok(_ value: some Encodable & Sendable) throws -> Reply {
+        takesValue ? Reply(status: .ok, value: value) : try .ok(value)
+    }
+
+    /// As `Reply.created`, and as `ok`.
+    package func created(_ value: some Encodable & Sendable, at location: String) throws -> Reply {
+        takesValue ? Reply(status: .created, headers: [.location: location], value: value) : try .created(value, at: location)
     }
 
     /// The unread body, for what is signed as bytes.

@@ -7,6 +7,8 @@ package struct Reply: Sendable {
     package var status: HTTPResponse.Status
     package var headers: HTTPFields
     package var body: [UInt8]
+    /// Stands for the body where a peer in the same process takes it so; see `Call.ok`.
+    let value: (any Encodable & Sendable)?
     /// What follows, piece by piece as it comes: for streams of changes. Ends when the stream does, or with the connection.
     package var rest: AsyncStream<[UInt8]>?
 
@@ -14,6 +16,14 @@ package struct Reply: Sendable {
         self.status = status
         self.headers = headers
         self.body = body
+        value = nil
+    }
+
+    init(status: HTTPResponse.Status, headers: HTTPFields = [:], value: any Encodable & Sendable) {
+        self.status = status
+        self.headers = headers
+        self.value = value
+        body = []
     }
 
     package static func ok(_ value: some Encodable, etag: String? = nil) throws -> Reply {

@@ -37,7 +37,7 @@ struct PaymentServiceRoutes: Sendable {
         try validation.end()
         try providers.check(new.choice, at: "choice.")
         let (payment, isNew) = try await flow.create(new)
-        return isNew ? try .created(payment, at: "/api/v1/payments/\(payment.id)") : try .ok(payment)
+        return isNew ? try call.created(payment, at: "/api/v1/payments/\(payment.id)") : try call.ok(payment)
     }
 
     @Sendable func paymentOfOrder(_ call: Call) async throws -> Reply {

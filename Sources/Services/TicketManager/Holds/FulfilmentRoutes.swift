@@ -25,11 +25,11 @@ struct FulfilmentRoutes: Sendable {
             let id = TicketID()
             return (id: id, code: try signer.code(for: id, of: request.eventId, version: 1))
         }
-        return try .ok(try await database.fulfil(order, request, codes: codes))
+        return try call.ok(try await database.fulfil(order, request, codes: codes))
     }
 
     @Sendable private func refuse(_ call: Call) async throws -> Reply {
-        try .ok(try await database.refuse(try call.id("id"), try call.body()))
+        try call.ok(try await database.refuse(try call.id("id"), try call.body()))
     }
 
     @Sendable private func tickets(_ call: Call) async throws -> Reply {

@@ -41,7 +41,7 @@ struct HoldRoutes: Sendable {
         let lane = request.eventId.description
         try await faults.point("tickets.hold(\(lane))")
         let hold = try await database.write(question, lane: lane, by: coalescer)
-        return try .created(hold, at: "/api/v1/holds/\(hold.id)")
+        return try call.created(hold, at: "/api/v1/holds/\(hold.id)")
     }
 
     @Sendable private func show(_ call: Call) async throws -> Reply {
@@ -119,7 +119,7 @@ struct HoldRoutes: Sendable {
     }
 
     @Sendable private func bind(_ call: Call) async throws -> Reply {
-        try .ok(try await database.bind(try call.id("id"), try call.body()))
+        try call.ok(try await database.bind(try call.id("id"), try call.body()))
     }
 }
 
