@@ -290,7 +290,9 @@ final class Journal: Sendable {
                 let late = ids[0]
                 func add(_ ids: ArraySlice<MessageID>) async throws {
                     try await database.write { tx in
-                        try tx.insert("INSERT INTO outbox (id, name, json) VALUES", Array(ids)) { $0.append($1, SomethingHappened.name, "{}") }
+                        try tx.insert("INSERT INTO outbox (id, name, json) VALUES", Array(ids)) {
+                            $0.append($1, SomethingHappened.name, "{}")
+                        }
                     }
                 }
                 try await add(ids.dropFirst())

@@ -29,8 +29,8 @@ package struct FactInbox<Fact: Sendable>: Sendable {
     }
 
     /// Takes in what an event says, or nothing if it was taken in before.
-    /// - Parameter subject: what rows the effect locks, so that two instances cannot wait for each other's.
-    package func take(_ fact: Fact, of event: MessageID, about subject: String) async throws {
+    /// - Parameter subject: what rows the effect locks, so that two instances cannot wait for each other's; nothing where it locks none.
+    package func take(_ fact: Fact, of event: MessageID, about subject: String = "") async throws {
         try await database.write(Arrival(event: event, fact: fact), lane: subject, by: coalescer)
     }
 }

@@ -9,17 +9,20 @@ enum DeliveryStore {
     /// smallest one while next to nothing is.
     private static let isPending: SQL = "state || '' = 'pending'"
 
-    /// Once for each kind and subject, however often it is told.
-    static func insert(_ delivery: Delivery, in tx: Transaction) throws {
-        try tx.queue(
+    /// Each once for its kind and subject, however often it is told.
+    static func insert(_ deliveries: [Delivery], in tx: Transaction) throws {
+        let deliveries = try deliveries.map { ($0, try JSON.text(of: $0.details)) }
+        try tx.insert(
             """
             INSERT INTO delivery (id, kind, subject_id, order_id, user_id, address, email, subject, details, state,
-                next_attempt_at, created_at)
-            VALUES (\(delivery.id), \(delivery.kind.rawValue), \(delivery.subjectID), \(delivery.orderId), \(delivery.userId),
-                \(delivery.address), \(delivery.email), \(delivery.subject), \(try JSON.text(of: delivery.details)), 'pending',
-                \(delivery.createdAt), \(delivery.createdAt))
-            ON CONFLICT DO NOTHING
-            """)
+                next_attempt_at, created_at) VALUES
+            """, deliveries, "ON CONFLICT DO NOTHING"
+        ) { rows, new in
+            let (delivery, details) = new
+            rows.append(
+                delivery.id, delivery.kind.rawValue, delivery.subjectID, delivery.orderId, delivery.userId, delivery.address,
+                delivery.email, delivery.subject, details, "pending", delivery.createdAt, delivery.createdAt)
+        }
     }
 
     /// Takes what is due. Until the lease is over nobody else takes it; then whoever took it is believed dead.

@@ -6,12 +6,13 @@ import Storage
 struct NotificationEvents {
     private static let queue = "notification.deliveries"
 
-    private let inbox: Inbox
-    private let newDeliveries: Signal
+    private let inbox: FactInbox<Delivery>
 
     init(database: Database, newDeliveries: Signal) {
-        inbox = Inbox(of: NotificationEvents.queue, in: database)
-        self.newDeliveries = newDeliveries
+        inbox = FactInbox(of: NotificationEvents.queue, in: database) { deliveries, tx in
+            try DeliveryStore.insert(deliveries, in: tx)
+            tx.onCommit { newDeliveries.send() }
+        }
     }
 
     var consumers: [Consumer] {
@@ -29,11 +30,6 @@ struct NotificationEvents {
     }
 
     private func record(_ delivery: Delivery?, _ id: MessageID) async throws {
-        guard let delivery else { return }
-        let newDeliveries = newDeliveries
-        try await inbox.once(id) { tx in
-            try DeliveryStore.insert(delivery, in: tx)
-            tx.onCommit { newDeliveries.send() }
-        }
+        if let delivery { try await inbox.take(delivery, of: id) }
     }
 }

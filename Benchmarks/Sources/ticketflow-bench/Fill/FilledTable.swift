@@ -174,7 +174,10 @@ extension FilledTable {
                 "checked_in_at": "CASE WHEN is_over THEN starts_at END", "checked_in_gate": "CASE WHEN is_over THEN 'North' END",
                 "checked_in_nonce": "CASE WHEN is_over THEN 'door-' || n * 10 + position END",
                 "entries": "CASE WHEN is_over THEN 1 ELSE 0 END", "issued_at": "at + 20000",
-            ], untouched: "seat_id code_version is_transferred checked_out_at checked_out_gate checked_out_nonce valid_from valid_until max_entries"),
+            ],
+            untouched: """
+                seat_id code_version is_transferred checked_out_at checked_out_gate checked_out_nonce valid_from valid_until max_entries
+                """),
         FilledTable(
             "ticket_manager.scan", from: "filled_unit WHERE is_over",
             [
