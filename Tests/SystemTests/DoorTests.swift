@@ -77,7 +77,7 @@ extension WholeSystem {
                 }
                 // A minute passes.
                 try await program.withDatabase("ticket-manager") { database in
-                    try await database.write { tx in _ = try tx.execute("UPDATE scan SET scanned_at = scanned_at - 61000000") }
+                    try await database.write { tx in _ = try tx.execute("UPDATE ticket SET checked_in_at = checked_in_at - 61000000") }
                 }
                 for code in codes {
                     let late = try await shop.scan(code, nonce: "0", as: door)

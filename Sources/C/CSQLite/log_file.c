@@ -3,7 +3,10 @@
 // SQLite writes each page of a commit with two calls, 24 bytes of header and the page itself, which touch three pages of the system's
 // cache. Here what follows what was written last is gathered and written with one call: when the page that ends a commit is there, before
 // the log is synced, read or asked about, and when the room is full. So whoever finds a commit in the log's index finds it in the log.
-// What does not follow is written at once.
+// What is no header or page behind the last is written at once.
+//
+// SQLite must not write to the log before it commits (`PRAGMA cache_spill = OFF`): what is gathered then never outlives the commit that it
+// belongs to. It is in the file, or the commit has failed, before the writer's lock is given up.
 //
 // A layer over the system's own (https://sqlite.org/vfs.html), which does all the work: other files than logs never come here. What a log
 // consists of is said in https://sqlite.org/fileformat2.html#walformat.
@@ -31,8 +34,8 @@ typedef struct {
     sqlite3_int64 start;
     /// Behind what was written last, gathered or not.
     sqlite3_int64 end;
-    /// Whether the next write is the page that ends a commit.
-    int endsCommit;
+    /// Whether that was a header, and one of a page that ends a commit.
+    int isBehindHeader, endsCommit;
 } LogFile;
 
 enum { logFileSize = (sizeof(LogFile) + 15) / 16 * 16 };
@@ -42,20 +45,27 @@ static sqlite3_vfs *inner;
 
 static sqlite3_file *innerFile(LogFile *log) { return (sqlite3_file *)((char *)log + logFileSize); }
 
+/// After an error: nothing of a commit that has failed is written later, over somebody else's.
+static int forget(LogFile *log, int code) {
+    log->count = 0;
+    log->end = nowhere;
+    log->isBehindHeader = log->endsCommit = 0;
+    return code;
+}
+
 /// Writes what is gathered.
 static int settle(LogFile *log) {
     if (log->count == 0) return SQLITE_OK;
     sqlite3_file *file = innerFile(log);
-    int count = log->count;
+    int code = file->pMethods->xWrite(file, log->room, log->count, log->start);
+    if (code != SQLITE_OK) return forget(log, code);
     log->count = 0;
-    int code = file->pMethods->xWrite(file, log->room, count, log->start);
-    if (code != SQLITE_OK) log->end = nowhere;
-    return code;
+    return SQLITE_OK;
 }
 
 /// Begins to gather, or goes on, if there is room.
 static int gather(LogFile *log, const void *bytes, int count, sqlite3_int64 offset) {
-    if (offset != log->end || count > roomSize) return 0;
+    if (offset != log->end || count > roomSize || !(count == frameHeaderSize || log->isBehindHeader)) return 0;
     if (!log->room && !(log->room = malloc(roomSize))) return 0;
     if (log->count > roomSize - count) return 0;
     if (log->count == 0) log->start = offset;
@@ -69,21 +79,21 @@ static int isOfCommit(const unsigned char *header) { return (header[4] | header[
 
 static int writeLog(sqlite3_file *file, const void *bytes, int count, sqlite3_int64 offset) {
     LogFile *log = (LogFile *)file;
-    int code = SQLITE_OK;
     if (!gather(log, bytes, count, offset)) {
-        code = settle(log);
-        if (code == SQLITE_OK && !gather(log, bytes, count, offset)) {
+        int code = settle(log);
+        if (code != SQLITE_OK) return code;
+        if (!gather(log, bytes, count, offset)) {
             code = innerFile(log)->pMethods->xWrite(innerFile(log), bytes, count, offset);
-        }
-        if (code != SQLITE_OK) {
-            log->end = nowhere;
-            return code;
+            if (code != SQLITE_OK) return forget(log, code);
         }
     }
+    // No page is that small.
+    int isHeader = count == frameHeaderSize;
+    int isCommitted = log->endsCommit && !isHeader;
     log->end = offset + count;
-    if (log->endsCommit) code = settle(log);
-    log->endsCommit = !log->endsCommit && count == frameHeaderSize && isOfCommit(bytes);
-    return code;
+    log->isBehindHeader = isHeader;
+    log->endsCommit = isHeader && isOfCommit(bytes);
+    return isCommitted ? settle(log) : SQLITE_OK;
 }
 
 static int closeLog(sqlite3_file *file) {

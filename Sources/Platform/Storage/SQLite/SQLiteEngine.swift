@@ -20,7 +20,7 @@ final class SQLiteEngine: StorageEngine {
 
     /// What is set before SQLite is first used; later it changes nothing. SQLite's count of its memory is left out, which nobody reads:
     /// one lock for all connections at every allocation. Logs are written a commit at a time.
-    private static let isSet = sqlite_count_memory(0) == 0 && sqlite_gather_log_writes() == 0
+    private static let isSet = [sqlite_count_memory(0), sqlite_gather_log_writes()] == [0, 0]
 
     init(path: String, readers: Int) throws {
         _ = SQLiteEngine.isSet
@@ -35,6 +35,8 @@ final class SQLiteEngine: StorageEngine {
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA cache_size = -2048")
             try db.execute(sql: "PRAGMA temp_store = MEMORY")
+            // Pages of a transaction that has not committed stay in memory, so that nothing of it is in the log, nor gathered for it.
+            try db.execute(sql: "PRAGMA cache_spill = OFF")
         }
         pool = try DatabasePool(path: path, configuration: configuration)
         try pool.writeWithoutTransaction { db in

@@ -196,7 +196,8 @@ struct StockBatch {
             try HoldStore.bind(id, to: order, until: hold.expiresAt, in: tx)
         }
         try HoldStore.confirm(decided.compactMap { $0.fulfilment.outcome == .confirmed ? $0.hold : nil }, in: tx)
-        for id in released {
+        // One that was released may have been taken again in the same batch.
+        for id in released where holds[id]?.state == .released {
             try HoldStore.setClaims(of: id, from: .held, to: .returned, in: tx)
             try HoldStore.set(id, .released, in: tx)
         }

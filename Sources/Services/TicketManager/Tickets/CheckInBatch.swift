@@ -15,8 +15,8 @@ struct Reading: Sendable {
 
 /// Decides readings one after the other, each on what those before it have left.
 ///
-/// A repeated reading (same ticket, same nonce, within a minute) gets the first answer, marked; a nonce that comes with another code is
-/// another reading.
+/// A repeated reading (same ticket, same nonce, within a minute) gets the first answer, marked, unless the ticket was let in or out by another
+/// in the same direction since; a nonce that comes with another code is another reading.
 struct CheckInBatch {
     private let readings: [Reading]
     private let tx: Transaction
