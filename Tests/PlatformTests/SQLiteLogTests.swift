@@ -38,7 +38,8 @@ import Testing
                 let write: @Sendable (Transaction) throws -> Void = { tx in
                     let before = SQLiteLogTests.sizeOfLog(path)
                     let ids = Array(first..<first + rows)
-                    try tx.insert("INSERT INTO item (id, name, bytes) VALUES", ids) { $0.append($1, "x", [UInt8](repeating: 7, count: 3_000)) }
+                    let bytes = [UInt8](repeating: 7, count: 3_000)
+                    try tx.insert("INSERT INTO item (id, name, bytes) VALUES", ids) { $0.append($1, "x", bytes) }
                     try tx.execute("UPDATE item SET name = 'y' WHERE id >= \(first)")
                     #expect(SQLiteLogTests.sizeOfLog(path) == before, "something is in the log before the commit")
                     if isUndone { throw Refused() }
