@@ -10,28 +10,21 @@ package struct Inbox: Sendable {
 
     package typealias Effect = @Sendable (Transaction) throws -> Void
 
-    private struct Arrival: Sendable {
+    private struct Cause: Sendable {
         let event: MessageID
         let traceparent = Correlation.traceparent
         let effect: Effect
     }
 
-    private let consumer: String
-    private let database: Database
-    private let coalescer: Coalescer<Arrival, Void>
+    private let causes: FactInbox<Cause>
 
     /// - Parameter consumer: its queue's name.
     package init(of consumer: String, in database: Database) {
-        self.consumer = consumer
-        self.database = database
-        coalescer = Coalescer { arrivals, tx in
-            var fresh = try Inbox.accept(arrivals.map(\.event), by: consumer, in: tx)
-            // One that came twice at the same time is handled once.
-            for arrival in arrivals where fresh.remove(arrival.event) != nil {
-                let correlation = Correlation(id: "\(arrival.event)", traceparent: arrival.traceparent)
-                try Correlation.$current.withValue(correlation) { try arrival.effect(tx) }
+        causes = FactInbox(of: consumer, in: database) { causes, tx in
+            for cause in causes {
+                let correlation = Correlation(id: "\(cause.event)", traceparent: cause.traceparent)
+                try Correlation.$current.withValue(correlation) { try cause.effect(tx) }
             }
-            return arrivals.map { _ in .success(()) }
         }
     }
 
@@ -39,7 +32,7 @@ package struct Inbox: Sendable {
     /// is not recorded. As the body of any transaction it may run again.
     /// - Parameter subject: what rows the effect locks, so that two instances cannot wait for each other's; nothing where it locks none.
     package func once(_ event: MessageID, about subject: String = "", _ effect: @escaping Effect) async throws {
-        try await database.write(Arrival(event: event, effect: effect), lane: subject, by: coalescer)
+        try await causes.take(Cause(event: event, effect: effect), of: event, about: subject)
     }
 
     /// False if `consumer` has handled this event before; then there is nothing left to do.
@@ -51,15 +44,10 @@ package struct Inbox: Sendable {
     static func accept(_ events: [MessageID], by consumer: String, in tx: Transaction) throws -> Set<MessageID> {
         let now = try tx.now
         var fresh: Set<MessageID> = []
-        try tx.inChunks(events) { events in
-            let rows = events.map { "(\(consumer), \($0), \(now))" as SQL }
-            let accepted = try tx.rows(
-                """
-                INSERT INTO inbox (consumer, event_id, received_at) VALUES \(SQL.joined(rows, by: ", "))
-                ON CONFLICT DO NOTHING RETURNING event_id
-                """)
-            for row in accepted { fresh.insert(try row["event_id"]) }
+        let accepted = try tx.insertNew("INSERT INTO inbox (consumer, event_id, received_at) VALUES", events, returning: "event_id") {
+            $0.append(consumer, $1, now)
         }
+        for row in accepted { fresh.insert(try row["event_id"]) }
         return fresh
     }
 

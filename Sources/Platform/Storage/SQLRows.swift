@@ -59,4 +59,19 @@ extension Transaction {
             try queue(rows.statement(head, tail))
         }
     }
+
+    /// As `insert`, of rows that may be there already: those stay as they are.
+    /// - Parameter columns: what is told of the rows that were new.
+    /// - Returns: the new ones, in no order.
+    package func insertNew<Item>(
+        _ head: String, _ items: [Item], returning columns: String, _ fill: (inout SQLRows, Item) -> Void
+    ) throws -> [Row] {
+        var new: [Row] = []
+        try inChunks(items) { part in
+            var rows = SQLRows(capacity: part.count)
+            for item in part { fill(&rows, item) }
+            new += try self.rows(rows.statement(head, "ON CONFLICT DO NOTHING RETURNING \(columns)"))
+        }
+        return new
+    }
 }

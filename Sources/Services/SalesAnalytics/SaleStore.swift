@@ -30,12 +30,10 @@ enum SaleStore {
         let now = try tx.now
         var byOrder = Dictionary(sales.map { ($0.orderId, $0) }) { first, _ in first }
         var counted: [Sale] = []
-        try tx.inChunks(byOrder.keys.sorted()) { orders in
-            let rows = SQL.joined(orders.map { "(\($0), \(now))" as SQL }, by: ", ")
-            let fresh = try tx.rows(
-                "INSERT INTO paid_order (order_id, seen_at) VALUES \(rows) ON CONFLICT DO NOTHING RETURNING order_id")
-            for row in fresh { if let sale = byOrder.removeValue(forKey: try row["order_id"]) { counted.append(sale) } }
-        }
+        let fresh = try tx.insertNew(
+            "INSERT INTO paid_order (order_id, seen_at) VALUES", byOrder.keys.sorted(), returning: "order_id"
+        ) { $0.append($1, now) }
+        for row in fresh { if let sale = byOrder.removeValue(forKey: try row["order_id"]) { counted.append(sale) } }
         var waiting: [Sale] = []
         try tx.inChunks(counted.map(\.orderId)) { orders in
             let rows = try tx.rows("SELECT sale FROM waiting_refund WHERE order_id IN \(list: orders)")
@@ -93,24 +91,22 @@ enum SaleStore {
                     gross = event_hour.gross + excluded.gross, refunded = event_hour.refunded + excluded.refunded
                 """)
             let shares = sum.ticketTypes.values.sorted { $0.ticketTypeId < $1.ticketTypeId }
-            guard !shares.isEmpty else { continue }
-            let names = shares.map { "(\($0.ticketTypeId), \(key.event), \($0.name), 0)" as SQL }
-            try tx.queue(
-                "INSERT INTO ticket_type (id, event_id, name, version) VALUES \(SQL.joined(names, by: ", ")) ON CONFLICT DO NOTHING")
-            let rows = shares.map { share in
-                """
-                (\(share.ticketTypeId), \(key.hour), \(key.currency), \(key.event), \(sum.organizer), \(share.tickets),
-                \(share.gross), \(share.refunded))
-                """ as SQL
+            try tx.insert("INSERT INTO ticket_type (id, event_id, name, version) VALUES", shares, "ON CONFLICT DO NOTHING") { rows, share in
+                rows.append(share.ticketTypeId, key.event, share.name, 0)
             }
-            try tx.queue(
+            try tx.insert(
                 """
-                INSERT INTO ticket_type_hour (ticket_type_id, hour, currency, event_id, organizer_id, tickets, gross, refunded)
-                VALUES \(SQL.joined(rows, by: ", "))
+                INSERT INTO ticket_type_hour (ticket_type_id, hour, currency, event_id, organizer_id, tickets, gross, refunded) VALUES
+                """, shares,
+                """
                 ON CONFLICT (ticket_type_id, hour, currency) DO UPDATE SET
                     tickets = ticket_type_hour.tickets + excluded.tickets, gross = ticket_type_hour.gross + excluded.gross,
                     refunded = ticket_type_hour.refunded + excluded.refunded
-                """)
+                """
+            ) { rows, share in
+                rows.append(
+                    share.ticketTypeId, key.hour, key.currency, key.event, sum.organizer, share.tickets, share.gross, share.refunded)
+            }
         }
     }
 

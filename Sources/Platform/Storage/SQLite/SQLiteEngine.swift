@@ -20,10 +20,13 @@ final class SQLiteEngine: StorageEngine {
 
     /// What is set before SQLite is first used; later it changes nothing. SQLite's count of its memory is left out, which nobody reads:
     /// one lock for all connections at every allocation. Logs are written a commit at a time.
-    private static let isSet = [sqlite_count_memory(0), sqlite_gather_log_writes()] == [0, 0]
+    private static let forTheProcess: Void = {
+        _ = sqlite_count_memory(0)
+        _ = sqlite_gather_log_writes()
+    }()
 
     init(path: String, readers: Int) throws {
-        _ = SQLiteEngine.isSet
+        SQLiteEngine.forTheProcess
         var configuration = GRDB.Configuration()
         configuration.maximumReaderCount = readers
         configuration.busyMode = .timeout(10)

@@ -2,15 +2,19 @@
 /// with nothing to count, copies of it cost nothing.
 @safe struct JSONValue: Decoder {
     private let address: UnsafePointer<JSONDocument>
-    private let index: Int
+    fileprivate let index: Int
 
     init(document: UnsafePointer<JSONDocument>, index: Int) {
         unsafe address = document
         self.index = index
     }
 
-    private var document: JSONDocument { _read { yield unsafe address.pointee } }
+    fileprivate var document: JSONDocument { _read { yield unsafe address.pointee } }
     private var node: JSONDocument.Node { document.nodes[index] }
+
+    /// Another value of the same document.
+    fileprivate func value(at index: Int) -> JSONValue { unsafe JSONValue(document: address, index: index) }
+
     var codingPath: [any CodingKey] { document.path(to: index) }
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
@@ -20,12 +24,12 @@
 
     func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
         guard node.kind == .object else { throw mismatch([String: Any].self) }
-        return unsafe KeyedDecodingContainer(JSONObject(document: address, index: index))
+        return KeyedDecodingContainer(JSONObject(object: self))
     }
 
     func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
         guard node.kind == .array else { throw mismatch([Any].self) }
-        return unsafe JSONArray(document: address, index: index)
+        return JSONArray(self)
     }
 
     func singleValueContainer() -> any SingleValueDecodingContainer { self }
@@ -100,22 +104,16 @@ extension JSONValue: SingleValueDecodingContainer {
     }
 }
 
-@safe private struct JSONObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
-    private let address: UnsafePointer<JSONDocument>
-    private let index: Int
+private struct JSONObject<Key: CodingKey>: KeyedDecodingContainerProtocol {
+    let object: JSONValue
 
-    init(document: UnsafePointer<JSONDocument>, index: Int) {
-        unsafe address = document
-        self.index = index
-    }
-
-    private var document: JSONDocument { _read { yield unsafe address.pointee } }
-    var codingPath: [any CodingKey] { document.path(to: index) }
+    private var document: JSONDocument { _read { yield object.document } }
+    var codingPath: [any CodingKey] { object.codingPath }
 
     var allKeys: [Key] {
         var keys: [Key] = []
-        let end = Int(document.nodes[index].next)
-        var key = index + 1
+        let end = Int(document.nodes[object.index].next)
+        var key = object.index + 1
         while key < end {
             if let text = try? document.string(document.nodes[key]), let key = Key(stringValue: text) { keys.append(key) }
             key = Int(document.nodes[key + 1].next)
@@ -146,7 +144,7 @@ extension JSONValue: SingleValueDecodingContainer {
     }
 
     func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer { try value(key).unkeyedContainer() }
-    func superDecoder() throws -> any Decoder { unsafe JSONValue(document: address, index: index) }
+    func superDecoder() throws -> any Decoder { object }
     func superDecoder(forKey key: Key) throws -> any Decoder { try value(key) }
 
     // The inherited ones look for the member three times.
@@ -160,42 +158,40 @@ extension JSONValue: SingleValueDecodingContainer {
         guard let index = find(key) else {
             throw DecodingError.keyNotFound(key, .init(codingPath: codingPath, debugDescription: "there is no such member"))
         }
-        return unsafe JSONValue(document: address, index: index)
+        return object.value(at: index)
     }
 
     /// Nil for null too.
     private func valueIfPresent(_ key: Key) -> JSONValue? {
         guard let index = find(key), document.nodes[index].kind != .null else { return nil }
-        return unsafe JSONValue(document: address, index: index)
+        return object.value(at: index)
     }
 
     /// The last of several members of one name, as most readers of JSON have it.
     private func find(_ key: Key) -> Int? {
-        document.member(key.stringValue, of: index)
+        document.member(key.stringValue, of: object.index)
     }
 }
 
-@safe private struct JSONArray: UnkeyedDecodingContainer {
-    private let address: UnsafePointer<JSONDocument>
-    private let index: Int
+private struct JSONArray: UnkeyedDecodingContainer {
+    private let array: JSONValue
     private var current: Int
     private(set) var currentIndex = 0
 
-    private var document: JSONDocument { _read { yield unsafe address.pointee } }
+    private var document: JSONDocument { _read { yield array.document } }
 
-    init(document: UnsafePointer<JSONDocument>, index: Int) {
-        unsafe address = document
-        self.index = index
-        current = index + 1
+    init(_ array: JSONValue) {
+        self.array = array
+        current = array.index + 1
     }
 
-    var codingPath: [any CodingKey] { document.path(to: index) }
-    var isAtEnd: Bool { current >= document.nodes[index].next }
+    var codingPath: [any CodingKey] { array.codingPath }
+    var isAtEnd: Bool { current >= document.nodes[array.index].next }
 
     var count: Int? {
         var count = 0
-        var child = index + 1
-        while child < document.nodes[index].next {
+        var child = array.index + 1
+        while child < document.nodes[array.index].next {
             child = Int(document.nodes[child].next)
             count += 1
         }
@@ -239,6 +235,6 @@ extension JSONValue: SingleValueDecodingContainer {
             current = Int(document.nodes[current].next)
             currentIndex += 1
         }
-        return unsafe JSONValue(document: address, index: current)
+        return array.value(at: current)
     }
 }

@@ -40,16 +40,13 @@ enum TicketStore {
 
     /// False if an outcome of one of them is recorded already: the first is permanent.
     static func record(_ outcomes: [(OrderID, FulfilmentOutcome, HoldID?)], at now: Instant, in tx: Transaction) throws -> Bool {
-        var recorded = 0
-        try tx.inChunks(outcomes) { outcomes in
-            let rows = outcomes.map { order, outcome, hold in "(\(order), \(hold), \(outcome), \(now))" as SQL }
-            recorded += try tx.execute(
-                """
-                INSERT INTO fulfilment (order_id, hold_id, outcome, created_at) VALUES \(SQL.joined(rows, by: ", "))
-                ON CONFLICT DO NOTHING
-                """)
+        let new = try tx.insertNew(
+            "INSERT INTO fulfilment (order_id, hold_id, outcome, created_at) VALUES", outcomes, returning: "order_id"
+        ) { rows, decided in
+            let (order, outcome, hold) = decided
+            rows.append(order, hold, outcome, now)
         }
-        return recorded == outcomes.count
+        return new.count == outcomes.count
     }
 
     // MARK: Tickets
