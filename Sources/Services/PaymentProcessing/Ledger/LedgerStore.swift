@@ -5,17 +5,14 @@ import Values
 enum LedgerStore {
     /// The primary key refuses a movement that is booked already, and with it the whole transaction.
     static func book(_ movement: LedgerMovement, of payment: PaymentRecord, in tx: Transaction) throws {
-        let rows = movement.entries(at: try tx.now).map { entry -> SQL in
-            """
-            (\(entry.movementId), \(entry.account), \(payment.id), \(payment.orderID), \(entry.amount.amount),
-                \(entry.amount.currency), \(entry.kind), \(entry.at))
-            """
+        try tx.insert(
+            "INSERT INTO ledger_entry (movement_id, account, payment_id, order_id, amount, currency, kind, at) VALUES",
+            movement.entries(at: try tx.now)
+        ) { rows, entry in
+            rows.append(
+                entry.movementId, entry.account, payment.id, payment.orderID, entry.amount.amount, entry.amount.currency, entry.kind,
+                entry.at)
         }
-        try tx.queue(
-            """
-            INSERT INTO ledger_entry (movement_id, account, payment_id, order_id, amount, currency, kind, at)
-            VALUES \(SQL.joined(rows, by: ", "))
-            """)
     }
 
     /// Oldest first. Bounded by how many attempts, refunds and disputes a payment may have.

@@ -96,9 +96,7 @@ enum HoldStore {
     }
 
     /// The hold with its pools locked: first the pools, whose locks order everything, then the hold as it is under them.
-    static func lock(
-        _ id: HoldID, alsoPools more: Set<PoolID> = [], in tx: Transaction
-    ) throws -> (HoldRecord, Stock, Instant)? {
+    static func lock(_ id: HoldID, alsoPools more: Set<PoolID> = [], in tx: Transaction) throws -> (HoldRecord, Stock, Instant)? {
         var pools = more.union(try pools(of: [id], in: tx))
         while true {
             let (stock, now) = try InventoryStore.lock(pools, in: tx)
