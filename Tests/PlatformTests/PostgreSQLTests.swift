@@ -11,6 +11,16 @@ import Values
         "test_\(UUID().uuidString.lowercased().replacingOccurrences(of: "-", with: ""))"
     }
 
+    /// Returns once a transaction waits for its turn in a lane.
+    private static func waiting(forLane lane: String, of schema: String, seenBy database: Database) async throws {
+        try await eventually("a transaction waits for its turn") {
+            try await database.read { tx in
+                let key: SQL = "hashtextextended(\("lane \(schema) \(lane)"), 0)"
+                return try tx.row("SELECT 1 AS waits FROM pg_locks WHERE NOT granted AND CAST(objid AS BIGINT) = (\(key) & 4294967295)")
+            } != nil
+        }
+    }
+
     /// Few connections, for all tests share a server.
     static func settings(_ change: (inout PostgreSQLSettings) -> Void = { _ in }) -> PostgreSQLSettings {
         var settings = PostgreSQLSettings()
@@ -532,13 +542,7 @@ import Values
                 // The first that meets it goes on without the lane: only rows are locked for good reasons.
                 #expect(try await other.write(0, lane: "a", by: coalescer) == [0])
                 let second = Task { try await other.write(1, lane: "a", by: coalescer) }
-                try await eventually("the other waits for its turn") {
-                    try await one.read { tx in
-                        let key: SQL = "hashtextextended(\("lane \(schema) a"), 0)"
-                        return try tx.row(
-                            "SELECT 1 AS waits FROM pg_locks WHERE NOT granted AND CAST(objid AS BIGINT) = (\(key) & 4294967295)")
-                    } != nil
-                }
+                try await PostgreSQLTests.waiting(forLane: "a", of: schema, seenBy: one)
                 let late = (2..<10).map { id in Task.immediate { try await other.write(id, lane: "a", by: coalescer) } }
                 // A lane of another name waits for nobody.
                 #expect(try await other.write(10, lane: "b", by: coalescer) == [10])
@@ -546,6 +550,61 @@ import Values
                 #expect(try await first.value == [-1])
                 #expect(try await second.value == Set(1..<10))
                 for task in late { #expect(try await task.value == Set(1..<10)) }
+            }
+        }
+    }
+
+    @Test func `whoever comes while another waits in vain for its turn gets a turn of their own`() async throws {
+        let schema = PostgreSQLTests.newSchema()
+        try await PostgreSQLTests.withDatabase(schema: schema) { one in
+            try await one.migrate([PostgreSQLTests.counter])
+            try await PostgreSQLTests.withDatabase(schema: schema) { other in
+                let gate = Gate()
+                let coalescer = Coalescer<Int, Set<Int>> { items, tx in
+                    _ = try tx.rows("SELECT 1 AS value")
+                    if items.contains(-1) { gate.pass() }
+                    return items.map { _ in .success(Set(items)) }
+                }
+                let first = Task { try await one.write(-1, lane: "a", by: coalescer) }
+                try await eventually("one has the lane") { gate.isReached }
+                #expect(try await other.write(0, lane: "a", by: coalescer) == [0])
+                let impatient = Task {
+                    try await Deadline.$current.withValue(.now + .seconds(3)) { try await other.write(1, lane: "a", by: coalescer) }
+                }
+                try await PostgreSQLTests.waiting(forLane: "a", of: schema, seenBy: one)
+                let late = Task.immediate { try await other.write(2, lane: "a", by: coalescer) }
+                await #expect(throws: StorageError.self) { try await impatient.value }
+                gate.open()
+                #expect(try await first.value == [-1])
+                #expect(try await late.value == [2])
+            }
+        }
+    }
+
+    @Test func `who is taken along into another's turn keeps their own time`() async throws {
+        let schema = PostgreSQLTests.newSchema()
+        try await PostgreSQLTests.withDatabase(schema: schema) { one in
+            try await one.migrate([PostgreSQLTests.counter])
+            try await PostgreSQLTests.withDatabase(schema: schema) { other in
+                let gate = Gate()
+                let coalescer = Coalescer<Int, Set<Int>> { items, tx in
+                    // Longer than the impatient one waits.
+                    _ = try tx.rows(items.contains(1) ? "SELECT 1 AS value FROM (SELECT pg_sleep(4)) AS slept" : "SELECT 1 AS value")
+                    if items.contains(-1) { gate.pass() }
+                    return items.map { _ in .success(Set(items)) }
+                }
+                let first = Task { try await one.write(-1, lane: "a", by: coalescer) }
+                try await eventually("one has the lane") { gate.isReached }
+                #expect(try await other.write(0, lane: "a", by: coalescer) == [0])
+                let impatient = Task {
+                    try await Deadline.$current.withValue(.now + .seconds(4)) { try await other.write(1, lane: "a", by: coalescer) }
+                }
+                try await PostgreSQLTests.waiting(forLane: "a", of: schema, seenBy: one)
+                let late = Task.immediate { try await other.write(2, lane: "a", by: coalescer) }
+                gate.open()
+                #expect(try await first.value == [-1])
+                #expect(try await late.value == [1, 2])
+                _ = await impatient.result
             }
         }
     }

@@ -83,6 +83,8 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private var commitActions: [@Sendable () -> Void] = []
     /// The first thing that went wrong in this transaction: nothing goes right after it.
     private(set) var failure: PostgreSQLFailure?
+    /// Whether nothing has gone wrong, and the server was not asked to cancel.
+    var canCommit: Bool { failure == nil && cancellation == nil }
 
     init(servers: PostgreSQLServers, schema: String, settings: PostgreSQLSettings) {
         self.servers = servers
@@ -113,6 +115,12 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
         isLate = false
         commitActions = []
         failure = nil
+    }
+
+    /// Others wait for this transaction too: see `begin`.
+    func wait(until deadline: Instant?, tellLate: @escaping () -> Void) {
+        self.deadline = deadline
+        self.tellLate = tellLate
     }
 
     /// Waits until no other session has a transaction of this lane. To be called before the first statement, which fails if this does.

@@ -169,9 +169,12 @@ final class PostgreSQLQueue: Sendable {
             }
             if waits, let lane {
                 connection.awaitTurn(in: lane.name)
-                // Where the wait has failed, those who came later have their own time.
-                if connection.failure == nil {
+                // Where the wait has failed, or lasted too long, those who came later get a turn of their own.
+                if connection.canCommit {
                     group += takeArrived(in: lane, atMost: PostgreSQLQueue.largestGroup - group.count, on: connection)
+                    connection.wait(until: PostgreSQLQueue.lastDeadline(of: group)) { [self, group] in
+                        answer(group) { $0.fail(.deadline(begun: true)) }
+                    }
                 }
             }
             let isDone = first.perform(with: group, transaction)
