@@ -105,6 +105,19 @@ import Values
         }
     }
 
+    @Test func `an entry that is repeated after the exit lets nobody in again`() async throws {
+        try await withTickets { service, stage in
+            let (_, code) = try await ticket(service, stage)
+            #expect(try await service.read(code, stage, nonce: "in").result == .admitted)
+            #expect(try await service.read(code, stage, direction: .out, nonce: "out").ticket?.status == .checkedOut)
+            let repeated = try await service.read(code, stage, nonce: "in")
+            #expect(repeated.result == .admitted && repeated.repeated)
+            #expect(try await service.number("SELECT entries AS number FROM ticket") == 1)
+            let again = try await service.read(code, stage, nonce: "again")
+            #expect(again.result == .admitted && !again.repeated)
+        }
+    }
+
     @Test func `a ticket whose refund was requested opens no door from that moment`() async throws {
         try await withTickets { service, stage in
             let (ticket, code) = try await ticket(service, stage)

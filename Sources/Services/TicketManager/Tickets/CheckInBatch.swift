@@ -15,8 +15,8 @@ struct Reading: Sendable {
 
 /// Decides readings one after the other, each on what those before it have left.
 ///
-/// A repeated reading (same ticket, same nonce, within a minute) gets the first answer, marked, unless the ticket was let in or out by another
-/// in the same direction since; a nonce that comes with another code is another reading.
+/// A repeated reading (same ticket, direction and nonce, within a minute) gets the first answer, marked, and changes nothing, unless another
+/// reading in the same direction was admitted since; a nonce that comes with another code is another reading.
 struct CheckInBatch {
     private let readings: [Reading]
     private let tx: Transaction
@@ -43,7 +43,8 @@ struct CheckInBatch {
         // Who is of another event learns nothing of the ticket.
         let summary = record.ticket.eventId == reading.event ? record.ticket.summary : nil
         let decision = CheckIn(event: reading.event, code: reading.request.code, direction: reading.direction).decide(record)
-        if case .failure(let refusal) = decision, [.alreadyUsed, .notInside].contains(refusal.reason),
+        // Also where the ticket could go that way again: it has gone the other way in between, and the scanner's question was about before.
+        if [nil, .alreadyUsed, .notInside].contains(decision.refusal),
             let first = record.last(reading.direction), first.nonce == reading.request.nonce, first.at > now - CheckIn.repetition
         {
             return CheckInAnswer(

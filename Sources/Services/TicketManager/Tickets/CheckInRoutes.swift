@@ -31,7 +31,7 @@ struct CheckInRoutes: Sendable {
         try await staff.require(.door, of: event, for: call.identity)
         guard let code = TicketCode(body.code) else { return try .ok(CheckInAnswer(refused: .unknownCode)) }
         let reading = Reading(id: ScanID(), event: event, ticket: code.ticket, request: body, scanner: "\(try call.user.id)")
-        return try .ok(try await database.write(reading, lane: event.description, by: coalescer))
+        return try .ok(try await database.write(reading, lane: "door \(event)", by: coalescer))
     }
 }
 
