@@ -2,6 +2,8 @@ import Contracts
 import Storage
 import Values
 
+extension Coupon.Status: SQLTextValue {}
+
 /// Coupons and their history.
 enum CouponStore {
     /// - Returns: false if the organizer has a coupon of this code already.
@@ -11,7 +13,7 @@ enum CouponStore {
             INSERT INTO coupon (id, organizer_id, code, name, max_redemptions, per_buyer_limit, valid_from, valid_until, status,
                 version, created_at)
             VALUES (\(coupon.id), \(coupon.organizerId), \(coupon.code), \(coupon.name), \(coupon.maxRedemptions),
-                \(coupon.perBuyerLimit), \(coupon.validFrom), \(coupon.validUntil), \(coupon.status.rawValue),
+                \(coupon.perBuyerLimit), \(coupon.validFrom), \(coupon.validUntil), \(coupon.status),
                 \(coupon.version), \(coupon.createdAt))
             ON CONFLICT DO NOTHING
             """)
@@ -26,7 +28,7 @@ enum CouponStore {
             """
             UPDATE coupon SET name = \(coupon.name), max_redemptions = \(coupon.maxRedemptions),
                 per_buyer_limit = \(coupon.perBuyerLimit), valid_from = \(coupon.validFrom), valid_until = \(coupon.validUntil),
-                status = \(coupon.status.rawValue), version = \(coupon.version)
+                status = \(coupon.status), version = \(coupon.version)
             WHERE id = \(coupon.id)
             """)
         try recordVersion(coupon, by: actor, reason: reason, in: tx)
@@ -85,7 +87,7 @@ enum CouponStore {
     ) throws -> [Coupon] {
         var conditions: [SQL] = ["c.organizer_id IN \(list: organizers)"]
         if let after { conditions.append("c.id < \(after)") }
-        if let status { conditions.append("c.status = \(status.rawValue)") }
+        if let status { conditions.append("c.status = \(status)") }
         if let event {
             conditions.append(
                 """
@@ -146,7 +148,7 @@ enum CouponStore {
             discount: terms.discount, eventIds: terms.eventIds, ticketTypeIds: terms.ticketTypeIds,
             maxRedemptions: try row["max_redemptions"], perBuyerLimit: try row["per_buyer_limit"],
             minimumOrder: terms.minimumOrder, validFrom: try row["valid_from"], validUntil: try row["valid_until"],
-            status: Coupon.Status(rawValue: try row["status"]) ?? .inactive, reserved: try row["reserved"],
+            status: try row["status"], reserved: try row["reserved"],
             redeemed: try row["redeemed"], overLimit: try row["over_limit"], version: try row["version"],
             createdAt: try row["created_at"])
     }

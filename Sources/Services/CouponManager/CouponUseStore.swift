@@ -3,6 +3,8 @@ import Discovery
 import Storage
 import Values
 
+extension CouponUseState: SQLTextValue {}
+
 /// Uses of coupons. The coupon is locked by whoever writes them.
 enum CouponUseStore {
     static func couponID(of use: CouponUseID, in tx: Transaction) throws -> CouponID? {
@@ -26,7 +28,7 @@ enum CouponUseStore {
             INSERT INTO coupon_use (id, coupon_id, coupon_version, event_id, currency, cart_id, state, discounts, expires_at,
                 created_at)
             VALUES (\(use.id), \(use.couponId), \(use.couponVersion), \(use.eventId), \(use.currency), \(use.cartId),
-                \(use.state.rawValue), \(try JSON.text(of: use.discounts)), \(use.expiresAt), \(now))
+                \(use.state), \(try JSON.text(of: use.discounts)), \(use.expiresAt), \(now))
             """)
     }
 
@@ -34,7 +36,7 @@ enum CouponUseStore {
         try tx.queue(
             """
             UPDATE coupon_use SET order_id = \(use.orderId), user_id = \(use.buyer?.userId), email = \(use.buyer?.email),
-                state = \(use.state.rawValue), is_over_limit = \(use.isOverLimit),
+                state = \(use.state), is_over_limit = \(use.isOverLimit),
                 discounts = \(try JSON.text(of: use.discounts)), expires_at = \(use.expiresAt)
             WHERE id = \(use.id)
             """)
@@ -84,7 +86,7 @@ enum CouponUseStore {
             id: try row["id"], couponId: try row["coupon_id"], couponVersion: try row["coupon_version"],
             eventId: try row["event_id"], currency: try row["currency"], cartId: try row["cart_id"], orderId: try row["order_id"],
             buyer: email.map { CouponUseRecord.Buyer(userId: userId, email: $0) },
-            state: CouponUseState(rawValue: try row["state"]) ?? .released, isOverLimit: try row["is_over_limit"],
+            state: try row["state"], isOverLimit: try row["is_over_limit"],
             discounts: try JSON.value(from: try row["discounts"] as String), expiresAt: try row["expires_at"])
     }
 }

@@ -3,6 +3,8 @@ import Discovery
 import Storage
 import Values
 
+extension Delivery.Kind: SQLTextValue {}
+
 /// Deliveries and how far they came.
 enum DeliveryStore {
     /// Of a row that is found by its id. Said plainly, a planner may look for it among all that are pending, by an index that is the
@@ -20,7 +22,7 @@ enum DeliveryStore {
         ) { rows, new in
             let (delivery, details) = new
             rows.append(
-                delivery.id, delivery.kind.rawValue, delivery.subjectID, delivery.orderId, delivery.userId, delivery.address,
+                delivery.id, delivery.kind, delivery.subjectID, delivery.orderId, delivery.userId, delivery.address,
                 delivery.email, delivery.subject, details, "pending", delivery.createdAt, delivery.createdAt)
         }
     }
@@ -38,7 +40,7 @@ enum DeliveryStore {
             """
         ).map { row in
             Delivery(
-                id: try row["id"], kind: Delivery.Kind(rawValue: try row["kind"]) ?? .orderConfirmation,
+                id: try row["id"], kind: try row["kind"],
                 subjectID: try row["subject_id"], orderId: try row["order_id"], userId: try row["user_id"],
                 address: try row["address"], subject: try row["subject"], details: try JSON.value(from: try row["details"] as String),
                 attempts: try row["attempts"], createdAt: try row["created_at"])

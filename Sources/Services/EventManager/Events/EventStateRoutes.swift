@@ -31,7 +31,7 @@ struct EventStateRoutes: Sendable {
         return try .ok(event, etag: event.etag)
     }
 
-    /// With new times where they are known already. Tickets stay good, nothing is sold until it is published again.
+    /// With new times where they are known already. Tickets stay good and are sold on; who wants a pause ends the sale of the ticket types.
     @Sendable func postpone(_ call: Call) async throws -> Reply {
         let request = try call.optionalBody(PostponeEvent.self) ?? PostponeEvent()
         let event = try await editor.edit(call) { event, _ in
