@@ -157,6 +157,41 @@ import Values
         }
     }
 
+    @Test func `an order of a canceled event stays to be refunded until its provider, and no dispute, stands in the way`() async throws {
+        try await withHouse { house in
+            let type = try await house.makeOffer(5)
+            let refused = try await house.buy(type, card: Card.captures + ";refunds=fail")
+            let disputed = try await house.buy(type)
+            let payment = try await house.payment(of: disputed.order.id)
+            let attempt = try #require(payment.attempts.first)
+            try await house.payments.sql(
+                """
+                INSERT INTO dispute (id, payment_id, attempt_id, provider, reference, amount, currency, state, created_at)
+                VALUES (\(DisputeID()), \(payment.id), \(attempt.id), 'sandbox', 'd', 1000, 'EUR', 'opened', 1)
+                """)
+            try await house.cancelEvent()
+            for _ in 0..<3 { try await house.sales.run("refund-canceled-events") }
+            for bought in [refused, disputed] {
+                let order = try await house.show(bought)
+                #expect(order.status == .paid && order.refunds.count == 1)
+                #expect(try await house.refunds(of: order.id).isEmpty)
+            }
+            try await house.payments.sql("UPDATE sandbox_charge SET method = \(Card.captures)")
+            try await house.payments.sql("UPDATE dispute SET state = 'won'")
+            for _ in 0..<3 {
+                try await house.sales.sql("UPDATE refund SET created_at = 1 WHERE status IN ('failed', 'canceled')")
+                try await house.sales.run("refund-canceled-events")
+            }
+            for bought in [refused, disputed] {
+                let order = try await house.show(bought)
+                #expect(order.status == .canceled && order.tickets.map(\.status) == [.void])
+                #expect(try await house.refunds(of: order.id) == [1_000])
+            }
+            #expect(try await house.sales.number("SELECT COUNT(*) AS number FROM event WHERE is_refunding = TRUE") == 0)
+            try await house.tickets.expectBalancedBooks()
+        }
+    }
+
     @Test func `an event that is canceled without refunds leaves its orders as they are`() async throws {
         try await withHouse { house in
             let bought = try await house.buy(try await house.makeOffer(5))

@@ -61,6 +61,44 @@ import Values
         }
     }
 
+    @Test func `a checkout that is repeated after the order's time is over charges nobody`() async throws {
+        let stage = Stage()
+        try await withFolder { folder in
+            let (type, cart) = try await withHouse(stage: stage, folder: folder, faults: [.salesManager: "sales.hold-bound=fail:1"]) {
+                house in
+                let type = try await house.makeOffer(1)
+                let cart = try await house.fill(type)
+                #expect(try await house.askCheckout(cart).status == 503)
+                return (type, cart)
+            }
+            try await withHouse(stage: stage, folder: folder) { house in
+                try await house.sales.sql("UPDATE sales_order SET expires_at = 1")
+                _ = try await house.askCheckout(cart)
+                #expect(try await house.sales.text("SELECT status AS text FROM sales_order") == "expired")
+                #expect(try await house.payments.number("SELECT COUNT(*) AS number FROM payment") == 0)
+                #expect(try await house.tickets.availability(of: type, stage.event).remaining == 1)
+            }
+        }
+    }
+
+    @Test func `a checkout that is repeated when its hold is over charges nobody`() async throws {
+        let stage = Stage()
+        try await withFolder { folder in
+            let cart = try await withHouse(stage: stage, folder: folder, faults: [.salesManager: "sales.hold-bound=fail:1"]) { house in
+                let cart = try await house.fill(try await house.makeOffer(1))
+                #expect(try await house.askCheckout(cart).status == 503)
+                return cart
+            }
+            try await withHouse(stage: stage, folder: folder) { house in
+                try await house.tickets.sql("UPDATE hold SET expires_at = 1")
+                try await house.tickets.sql("UPDATE hold_claim SET expires_at = 1")
+                _ = try await house.askCheckout(cart)
+                #expect(try await house.sales.text("SELECT status AS text FROM sales_order") == "expired")
+                #expect(try await house.payments.number("SELECT COUNT(*) AS number FROM payment") == 0)
+            }
+        }
+    }
+
     @Test func `an expiry that finds the payment captured makes the order paid`() async throws {
         try await withHouse { house in
             let type = try await house.makeOffer(2)

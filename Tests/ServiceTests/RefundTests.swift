@@ -308,6 +308,99 @@ import Values
         }
     }
 
+    /// An event whose buyers may give their orders back.
+    private static func lenientEvent(_ stage: Stage) -> EventID {
+        stage.add(Stage.makeEvent(of: stage.organizer, refundPolicy: RefundPolicy(until: .now + .days(1), feesRefunded: true)))
+    }
+
+    @Test func `an order whose money the provider does not give back is not canceled, and may be once it does`() async throws {
+        let stage = Stage()
+        try await withHouse(stage: stage) { house in
+            let type = try await house.makeOffer(5, event: RefundTests.lenientEvent(stage))
+            let bought = try await house.buy(type, card: Card.captures + ";refunds=fail")
+            for _ in 0..<2 {
+                let refused = try await house.cancel(bought)
+                #expect(refused.status == 409 && refused.problem == "refund-failed")
+                let order = try await house.show(bought)
+                #expect(order.status == .paid && order.balance.refunded.amount == 0)
+                #expect(order.tickets.map(\.status) == [.issued] && order.tickets.allSatisfy { $0.blockedBy.isEmpty })
+            }
+            try await house.payments.sql("UPDATE sandbox_charge SET method = \(Card.captures)")
+            #expect(try await house.cancel(bought).status == 200)
+            let order = try await house.show(bought)
+            #expect(order.status == .canceled && order.tickets.map(\.status) == [.void])
+            #expect(try await house.refunds(of: order.id) == [1_000])
+            try await house.tickets.expectBalancedBooks()
+        }
+    }
+
+    @Test func `a refund that fails after its order was canceled is tried again until the money is back`() async throws {
+        let stage = Stage()
+        try await withHouse(stage: stage) { house in
+            let type = try await house.makeOffer(5, event: RefundTests.lenientEvent(stage))
+            let bought = try await house.buy(type, card: Card.captures + ";refunds=fail")
+            // The provider takes it, and refuses later.
+            house.intercept(.paymentProcessing) { request, next in
+                var answer = try await next(request)
+                guard request.target.hasSuffix("/submit") else { return answer }
+                var refund = try JSON.value(Refund.self, from: answer.body)
+                refund.status = .submitted
+                answer.body = try JSON.bytes(of: refund)
+                return answer
+            }
+            #expect(try await house.cancel(bought).status == 200)
+            house.stopIntercepting(.paymentProcessing)
+            try await house.reconcile()
+            var payment = try await house.payment(of: bought.order.id)
+            payment.version += 1
+            try await house.sales.deliver(PaymentChanged(payment: payment))
+            #expect(try await house.show(bought).refunds.map(\.status) == [.failed])
+            try await house.payments.sql("UPDATE sandbox_charge SET method = \(Card.captures)")
+            try await house.reconcile()
+            #expect(try await house.refunds(of: bought.order.id).isEmpty, "another try has to wait")
+            for _ in 0..<2 {
+                try await house.sales.sql("UPDATE refund SET created_at = 1 WHERE status = 'failed'")
+                try await house.sales.sql("UPDATE sales_order SET look_at = 1")
+                try await house.reconcile()
+            }
+            let order = try await house.show(bought)
+            #expect(order.status == .canceled && order.tickets.map(\.status) == [.void])
+            #expect(order.refunds.map(\.status) == [.failed, .succeeded])
+            #expect(try await house.refunds(of: order.id) == [1_000])
+            try await house.tickets.expectBalancedBooks()
+        }
+    }
+
+    @Test func `a refund that another instance asks for at this moment is not withdrawn`() async throws {
+        try await withHouse { house in
+            let bought = try await house.buy(try await house.makeOffer(5))
+            let once = Once()
+            house.intercept(.paymentProcessing) { request, next in
+                if request.method == .post, request.target.hasSuffix("/refunds"), once.isFirst {
+                    throw Problem(409, "request-in-progress", "The first request with this Idempotency-Key is still running")
+                }
+                return try await next(request)
+            }
+            #expect(try await house.refund(bought, key: "k").status == 409)
+            #expect(try await house.refund(bought, key: "k").json(RefundSummary.self).status == .succeeded)
+            #expect(try await house.refunds(of: bought.order.id) == [1_000])
+        }
+    }
+
+    @Test func `a manager who is the buyer may do what managers may`() async throws {
+        try await withHouse { house in
+            let type = try await house.makeOffer(5)
+            let (refunded, canceled) = (try await house.buy(type, 2), try await house.buy(type))
+            for bought in [refunded, canceled] {
+                try await house.sales.sql("UPDATE sales_order SET user_id = \(house.stage.manager.userID) WHERE id = \(bought.order.id)")
+            }
+            #expect(try await house.refund(refunded, units: [refunded.order.lines[0].units[0].id]).status == 201)
+            let answer = try await house.sales.call(.post, "/api/v1/orders/\(canceled.order.id)/cancel", as: house.stage.manager)
+            #expect(try answer.json(Order.self).status == .canceled)
+            #expect(try await house.refunds(of: canceled.order.id).isEmpty)
+        }
+    }
+
     @Test func `a refund policy that is newer counts, one that is older does not`() async throws {
         let stage = Stage()
         try await withHouse(stage: stage) { house in

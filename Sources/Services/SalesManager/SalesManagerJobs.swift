@@ -118,7 +118,7 @@ struct Reconciler: Sendable {
     private func refund(_ order: OrderRecord) async throws {
         guard order.status == .paid else { return try await purchase.close(order, .canceled) }
         let payment = order.choice == nil ? nil : try await payments.payment(of: order.id)
-        try await refunds.refundAll(order.id, payment, cause: "event-canceled")
+        guard try await refunds.refundAll(order.id, payment, cause: "event-canceled") else { return }
         try await purchase.cancelPaid(order.id, reason: "event-canceled")
     }
 

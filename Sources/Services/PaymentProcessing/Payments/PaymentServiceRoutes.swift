@@ -35,7 +35,12 @@ struct PaymentServiceRoutes: Sendable {
         validation.check((2000...2200).contains(new.expiresAt.civil.year), "expiresAt", "must be in the years 2000 to 2200")
         PaymentRoutes.check(new.choice, at: "choice.", &validation)
         try validation.end()
-        try providers.check(new.choice, at: "choice.")
+        do {
+            try providers.check(new.choice, at: "choice.")
+        } catch {
+            // A payment that was begun is answered as it stands, whatever is offered by now.
+            guard try await database.read({ tx in try PaymentStore.find(order: new.orderId, in: tx) }) != nil else { throw error }
+        }
         let (payment, isNew) = try await flow.create(new)
         return isNew ? try call.created(payment, at: "/api/v1/payments/\(payment.id)") : try call.ok(payment)
     }

@@ -62,32 +62,38 @@ struct OrderRoutes: Sendable {
 
     /// Who holds the link may cancel what is unpaid, and what is paid within the event's refund policy; staff may cancel anything.
     @Sendable private func cancel(_ call: Call) async throws -> Reply {
-        let (found, isStaff) = try await authorized(call, staff: .manager)
+        let (found, isStaff) = try await authorized(call)
         let order = try await purchase.withPaymentOfNow(found)
         if order.status.isOpen {
             try await purchase.close(order, .canceled)
         } else if order.status == .paid {
-            if isStaff {
-                // Canceling is not refunding: the tickets are void, the money stays until it is refunded.
-                try await refunds.refundAll(order.id, nil, cause: "canceled")
+            let (policy, now) = try await database.read { tx in (try EventStore.refundPolicy(order.eventID, in: tx), try tx.now) }
+            if !isStaff, let policy, now < policy.until {
+                try await giveBack(
+                    order, order.payment, cause: "buyer-canceled", withoutFees: !policy.feesRefunded, insist: false)
             } else {
-                let (policy, now) = try await database.read { tx in
-                    (try EventStore.refundPolicy(order.eventID, in: tx), try tx.now)
-                }
-                guard let policy, now < policy.until else {
-                    throw Problem.conflict(
-                        "not-refundable", "This order cannot be canceled by its buyer",
-                        "The event has no refund policy, or its time is over.")
-                }
-                let cause = try await refunds.untriedCause("buyer-canceled", of: order.id)
-                try await refunds.refundAll(
-                    order.id, order.payment, cause: cause, withoutFees: !policy.feesRefunded, insist: false)
+                if !isStaff { try await requireStaffToCancel(call, order) }
+                // Canceling is not refunding: the tickets are void, the money stays until it is refunded.
+                try await giveBack(order, nil, cause: "canceled")
             }
             try await purchase.cancelPaid(order.id, actor: call.principal ?? "link", reason: "canceled")
         } else {
             throw IllegalTransition(of: "order", from: order.status.rawValue, to: OrderStatus.canceled.rawValue)
         }
         return try .ok(try await purchase.wire(try await purchase.find(order.id)))
+    }
+
+    /// An order whose money did not go back is not canceled: its tickets stay good.
+    private func giveBack(
+        _ order: OrderRecord, _ payment: Payment?, cause: String, withoutFees: Bool = false, insist: Bool = true
+    ) async throws {
+        let isUnderWay = try await refunds.refundAll(
+            order.id, payment, cause: cause, withoutFees: withoutFees, insist: insist, isAsked: true)
+        guard isUnderWay else {
+            throw Problem.conflict(
+                "refund-failed", "The money could not be given back",
+                "The payment provider refused. The tickets stay good; try again later.")
+        }
     }
 
     @Sendable private func refund(_ call: Call) async throws -> Reply {
@@ -99,28 +105,43 @@ struct OrderRoutes: Sendable {
             body.amount.map { (1...1_000_000_000_000).contains($0.amount) } ?? true, "amount.amount", "must be from 1 to 1,000,000,000,000")
         try validation.end()
         let key = try call.idempotencyKey()
-        let (order, isStaff) = try await authorized(call, staff: .manager)
-        guard isStaff else { throw Problem.notFound("order") }
+        let order = try await purchase.find(try call.id("id"))
+        try await requireStaff(call, of: order)
         if let answer = try await database.read({ tx in try Idempotency.answer(to: key, in: tx) }) { return answer }
         _ = try await purchase.withPaymentOfNow(order)
         // The key names the cause, so that a request that is repeated after a crash is the same refund.
-        let refund = try await refunds.request(body, of: order.id, cause: "staff:\(key.text)")
+        let refund = try await refunds.request(body, of: order.id, cause: RefundRecord.staffCause + key.text)
         let reply = try Reply.created(
             refund.summary(order.totals.total.currency), at: "/api/v1/orders/\(order.id)")
         return try await database.write { tx in try Idempotency.once(key, in: tx) { reply } }
     }
 
     /// The order, if the caller may see it: by its secret, as its buyer, or as staff.
-    private func authorized(_ call: Call, staff needed: Role = .manager) async throws -> (OrderRecord, isStaff: Bool) {
+    private func authorized(_ call: Call) async throws -> (OrderRecord, isStaff: Bool) {
         let order = try await purchase.find(try call.id("id"))
         let user = call.identity.user
         let question = OrderAccessQuestion(
             orderToken: call.headers[.orderToken] ?? call.query("token"), userId: user?.id,
             verifiedEmail: user?.isEmailVerified == true ? user?.email : nil)
         if order.isBuyer(question, secret) { return (order, false) }
-        guard call.identity.user != nil else { throw Problem.notFound("order") }
-        try await authentication.require(needed, of: order.organizerID, for: call.identity, what: "order")
+        try await requireStaff(call, of: order)
         return (order, true)
+    }
+
+    /// `Problem` 404 for anybody but a manager of the order's organizer, its buyer or not.
+    private func requireStaff(_ call: Call, of order: OrderRecord) async throws {
+        guard call.identity.user != nil else { throw Problem.notFound("order") }
+        try await authentication.require(.manager, of: order.organizerID, for: call.identity, what: "order")
+    }
+
+    /// Of a buyer who cannot cancel as one.
+    private func requireStaffToCancel(_ call: Call, _ order: OrderRecord) async throws {
+        do {
+            try await requireStaff(call, of: order)
+        } catch let problem as Problem where problem.status == 404 || problem.status == 403 {
+            throw Problem.conflict(
+                "not-refundable", "This order cannot be canceled by its buyer", "The event has no refund policy, or its time is over.")
+        }
     }
 }
 

@@ -206,6 +206,10 @@ enum OrderStore {
         try tx.queue("UPDATE sales_order SET is_settled = TRUE WHERE id = \(id)")
     }
 
+    static func setUnsettled(_ id: OrderID, in tx: Transaction) throws {
+        try tx.queue("UPDATE sales_order SET is_settled = FALSE, look_at = \(tx.now) WHERE id = \(id)")
+    }
+
     static func lookAgain(_ id: OrderID, at time: Instant, in tx: Transaction) throws {
         try tx.queue("UPDATE sales_order SET look_at = \(time) WHERE id = \(id)")
     }

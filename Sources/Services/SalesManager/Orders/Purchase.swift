@@ -27,6 +27,7 @@ struct Purchase: Sendable {
     func advance(_ order: OrderRecord) async throws -> OrderRecord {
         guard order.status == .draft else { return order }
         let id = order.id
+        if order.expiresAt <= .now, try await isOver(order) { return try await expired(order) }
         // The hold obeys the order from here on; the payment is made only after.
         let hold: Hold
         do {
@@ -36,6 +37,8 @@ struct Purchase: Sendable {
             try await end(id, as: .expired, reason: "expired")
             throw problem
         }
+        // Bound before, and found again after the order's time was over: nobody is charged for what others may have by now.
+        guard hold.state == .active || hold.state == .confirmed else { return try await expired(order) }
         guard order.isCovered(by: hold) else {
             // A change of the cart was made at TicketManager and not yet here when the cart was checked out. Nobody could get these
             // tickets, so nobody pays for them.
@@ -51,13 +54,22 @@ struct Purchase: Sendable {
                 NewPayment(
                     orderId: id, organizerId: order.organizerID, amount: order.totals.total, description: "Order \(order.number)",
                     buyerEmail: order.buyer.email, choice: choice, expiresAt: order.expiresAt))
-        } catch let problem as Problem where problem.status == 422 {
+        } catch let problem as Problem where problem.code == "invalid" {
             // A provider that is not offered: nothing was begun, and the buyer may choose another way with another cart.
             try await refuseAndEnd(order, .canceled, nil)
             throw problem
         }
         try await faults.point("sales.payment-created")
         return try await follow(payment, of: order)
+    }
+
+    private func isOver(_ order: OrderRecord) async throws -> Bool {
+        try await database.read { tx in try order.expiresAt <= tx.now }
+    }
+
+    private func expired(_ order: OrderRecord) async throws -> OrderRecord {
+        try await close(order, .expired)
+        return try await find(order.id)
     }
 
     /// What follows from how the payment stands.
@@ -193,7 +205,7 @@ struct Purchase: Sendable {
         }
         if let payment, payment.state == .closed, payment.captured.amount == 0, order.units.contains(where: { !$0.refunded }) {
             // It was to be paid later, and that was closed: its tickets are for nothing.
-            try await refunds.refundAll(order.id, payment, cause: "unpaid")
+            guard try await refunds.refundAll(order.id, payment, cause: "unpaid") else { return }
             try await cancelPaid(order.id, reason: "unpaid")
             try await database.write { tx in try OrderStore.setSettled(order.id, in: tx) }
             return
@@ -281,8 +293,9 @@ struct Purchase: Sendable {
         if payment?.state == .open { payment = try await payments.close(order.id, .canceled) }
         if let payment, payment.state == .captured {
             try await paymentChanged(order.id, payment)
+            guard try await refunds.hasRefund(order.id) || payment.refunded == payment.captured else { return }
         } else if try await tickets.tickets(of: order.id).contains(where: { $0.status != .void }) {
-            try await refunds.refundAll(order.id, payment, cause: order.status.rawValue)
+            guard try await refunds.refundAll(order.id, payment, cause: order.status.rawValue) else { return }
         }
         if let use = order.couponUseID { try await coupons.release(use) }
         try await database.write { tx in
@@ -296,7 +309,9 @@ struct Purchase: Sendable {
         // One that was paid and then canceled has its refund, by the policy that it was canceled under.
         let hasRefund = order.paidAt == nil ? false : try await refunds.hasRefund(order.id)
         if !hasRefund {
-            try await refunds.refundAll(order.id, payment, cause: cause)
+            let cause = order.paidAt == nil ? cause : try await refunds.refusedCause(order.id) ?? cause
+            // Where the provider refuses, the reconciler tries again, for the order stays unsettled.
+            guard try await refunds.refundAll(order.id, payment, cause: cause) else { return }
         }
         if payment?.state == .captured { try await payments.settle(order.id, .refunded) }
         try await database.write { tx in try OrderStore.setSettled(order.id, in: tx) }

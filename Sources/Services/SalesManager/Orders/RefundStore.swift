@@ -27,6 +27,22 @@ struct RefundRecord: Sendable {
         status == .requested || status == .submitted || (status == .failed && new == .succeeded)
     }
 
+    /// What the causes of refunds begin with that staff have asked for.
+    static let staffCause = "staff:"
+
+    /// Whether its money is back, or on its way.
+    var isUnderWay: Bool { status != .failed && status != .canceled }
+
+    /// The same once more.
+    func repeated(as cause: String, at now: Instant) -> RefundRecord {
+        var new = self
+        new.cause = cause
+        new.id = nil
+        new.status = .requested
+        new.createdAt = now
+        return new
+    }
+
     /// What its tickets are blocked by meanwhile.
     var blockID: String { "refund-\(orderID)-\(cause)" }
 }

@@ -17,51 +17,66 @@ struct Refunds: Sendable {
 
     /// A refund that staff ask for. A repeated request with the same cause is the same refund.
     func request(_ request: RefundRequest, of id: OrderID, cause: String) async throws -> RefundRecord {
-        let isNew = try await database.write { tx -> Bool in
+        try await database.write { tx in
             guard let order = try OrderStore.lock(id, in: tx) else { throw Problem.notFound("order") }
             guard order.status == .paid || order.status == .canceled else {
                 throw IllegalTransition(of: "order", from: order.status.rawValue, to: "refunded")
             }
-            if try RefundStore.find(id, cause, in: tx) != nil { return false }
+            if try RefundStore.find(id, cause, in: tx) != nil { return }
             let refund = try RefundPlan(order: order, refunded: try RefundStore.refunded(of: id, in: tx))
                 .refund(request, cause: cause, at: try tx.now)
-            return try RefundStore.insert(refund, in: tx)
+            _ = try RefundStore.insert(refund, in: tx)
         }
         try await faults.point("sales.refund-written")
-        return try await advance(id, cause, isFirst: isNew)
+        return try await advance(id, cause)
     }
 
-    /// All that was captured and is not given back yet, and voids all tickets.
-    func refundAll(_ id: OrderID, _ payment: Payment?, cause: String, withoutFees: Bool = false, insist: Bool = true) async throws {
-        let isThere = try await database.write { tx -> Bool in
+    /// All that was captured and is not given back yet, and voids all tickets. Where an earlier try has failed this is another one,
+    /// under a cause of its own: by itself after a pause that grows, at once for somebody who asks.
+    /// - Returns: false where the money did not go back and is not on its way. The order must not be treated as if it were.
+    func refundAll(
+        _ id: OrderID, _ payment: Payment?, cause: String, withoutFees: Bool = false, insist: Bool = true, isAsked: Bool = false
+    ) async throws -> Bool {
+        let next = try await database.write { tx -> RefundTries.Next in
             guard let order = try OrderStore.lock(id, in: tx) else { throw Problem.notFound("order") }
-            if try RefundStore.find(id, cause, in: tx) != nil { return true }
-            let plan = RefundPlan(order: order, refunded: try RefundStore.refunded(of: id, in: tx))
-            let captured = payment?.captured.amount ?? 0
-            let refund = plan.everything(captured: captured, withoutFees: withoutFees, cause: cause, insist: insist, at: try tx.now)
-            // Where another refund gives everything back, there is nothing to do once more.
-            guard refund.shares.contains(where: { $0.amount > 0 || plan.refunded[$0.unit] == nil }) else { return false }
-            return try RefundStore.insert(refund, in: tx)
+            let now = try tx.now
+            let tries = RefundTries(of: cause, among: try RefundStore.refunds(of: id, in: tx))
+            switch tries.next(at: isAsked ? nil : now) {
+            case .begin(let cause):
+                let plan = RefundPlan(order: order, refunded: try RefundStore.refunded(of: id, in: tx))
+                let captured = payment?.captured.amount ?? 0
+                let refund =
+                    tries.refused?.repeated(as: cause, at: now)
+                    ?? plan.everything(captured: captured, withoutFees: withoutFees, cause: cause, insist: insist, at: now)
+                // Where another refund gives everything back, there is nothing to do once more.
+                guard refund.shares.contains(where: { $0.amount > 0 || plan.refunded[$0.unit] == nil }) else { return .nothing }
+                _ = try RefundStore.insert(refund, in: tx)
+                return .goOn(cause)
+            case let next: return next
+            }
         }
-        if isThere { try await advance(id, cause, isFirst: true) }
+        switch next {
+        case .goOn(let cause), .begin(let cause): return try await advance(id, cause).isUnderWay
+        case .nothing: return true
+        case .wait: return false
+        }
     }
 
     /// Whether one is on its way or was given.
     func hasRefund(_ id: OrderID) async throws -> Bool {
-        try await database.read { tx in try RefundStore.refunds(of: id, in: tx) }.contains {
-            $0.status != .failed && $0.status != .canceled
-        }
+        try await database.read { tx in try RefundStore.refunds(of: id, in: tx) }.contains(where: \.isUnderWay)
     }
 
-    /// A cause that stands for a new try where an earlier one was withdrawn, such as for a ticket whose holder was inside then.
-    func untriedCause(_ cause: String, of id: OrderID) async throws -> String {
-        let withdrawn = try await database.read { tx in try RefundStore.refunds(of: id, in: tx).count { $0.status == .canceled } }
-        return withdrawn == 0 ? cause : "\(cause):\(withdrawn + 1)"
+    /// For what the last refund was that the provider refused; nil where it refused none that Sales itself had asked for.
+    func refusedCause(_ id: OrderID) async throws -> String? {
+        try await database.read { tx in try RefundStore.refunds(of: id, in: tx) }
+            .last { $0.status == .failed && !$0.cause.hasPrefix(RefundRecord.staffCause) }
+            .map { RefundTries.cause(of: $0) }
     }
 
     /// Takes a refund as far as it goes now.
     @discardableResult
-    func advance(_ id: OrderID, _ cause: String, isFirst: Bool = false) async throws -> RefundRecord {
+    func advance(_ id: OrderID, _ cause: String) async throws -> RefundRecord {
         guard var refund = try await database.read({ tx in try RefundStore.find(id, cause, in: tx) }),
             let order = try await database.read({ tx in try OrderStore.find(id, in: tx) })
         else { throw Problem.notFound("refund") }
@@ -101,7 +116,8 @@ struct Refunds: Sendable {
                     orderId: refund.orderID, causeId: refund.cause, amount: Money(refund.amount, currency), reason: refund.reason))
             try await database.write { tx in try RefundStore.setID(made.id, of: refund, in: tx) }
             return made.id
-        } catch let problem as Problem where problem.status == 409 {
+        } catch let problem as Problem where problem.code == "exceeds-refundable" || problem.code == "too-many-refunds" {
+            // Nothing was begun. Another 409 says that another instance asks at this moment.
             try await set(.canceled, of: refund)
             throw problem
         }
@@ -131,6 +147,8 @@ struct Refunds: Sendable {
             guard refund.mayBecome(status) else { return refund }
             refund.status = status
             try RefundStore.setStatus(status, of: refund, in: tx)
+            // An order that has ended is looked at again until its money is back.
+            if status == .failed, order.status != .paid { try OrderStore.setUnsettled(order.id, in: tx) }
             guard status == .succeeded else { return refund }
             try RefundStore.markRefunded(refund.shares.filter(\.voidsTicket).map(\.unit), in: tx)
             try OrderStore.save(&order, in: tx)
@@ -156,12 +174,57 @@ struct Refunds: Sendable {
             try OrderStore.save(payment, of: order.id, in: tx)
             _ = try RefundStore.insert(refund, in: tx)
         }
-        try await advance(order.id, cause, isFirst: true)
+        try await advance(order.id, cause)
         try await payments.settle(order.id, .refunded)
     }
 
     private func set(_ status: RefundState, of refund: RefundRecord) async throws {
         try await database.write { tx in try RefundStore.setStatus(status, of: refund, in: tx) }
+    }
+}
+
+/// The tries of one refund, each under a cause of its own: `unfulfillable`, `unfulfillable:2`, ...
+struct RefundTries: Sendable {
+    enum Next: Sendable {
+        /// One that is under way, or was given.
+        case goOn(String)
+        /// A new one.
+        case begin(String)
+        /// It is too early for another.
+        case wait
+        /// There is nothing to give back.
+        case nothing
+    }
+
+    private static let firstPause = TimeSpan.minutes(1)
+    private static let longestPause = TimeSpan.hours(1)
+
+    private let cause: String
+    private let tries: [RefundRecord]
+
+    init(of cause: String, among refunds: [RefundRecord]) {
+        self.cause = cause
+        tries = refunds.filter { RefundTries.cause(of: $0) == cause }
+    }
+
+    /// Without the number of the try.
+    static func cause(of refund: RefundRecord) -> String {
+        let parts = refund.cause.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count > 1, Int(parts[parts.count - 1]) != nil else { return refund.cause }
+        return parts.dropLast().joined(separator: ":")
+    }
+
+    /// The last one, if the provider refused it.
+    var refused: RefundRecord? { tries.last.flatMap { $0.status == .failed ? $0 : nil } }
+
+    /// - Parameter now: nil where somebody asks for it at this moment.
+    func next(at now: Instant?) -> Next {
+        if let living = tries.first(where: \.isUnderWay) { return .goOn(living.cause) }
+        guard let last = tries.last else { return .begin(cause) }
+        let pause = min(
+            RefundTries.longestPause, TimeSpan(microseconds: RefundTries.firstPause.microseconds << min(tries.count - 1, 10)))
+        if let now, now < last.createdAt + pause { return .wait }
+        return .begin("\(cause):\(tries.count + 1)")
     }
 }
 
