@@ -192,6 +192,31 @@ import Values
         }
     }
 
+    @Test func `money that a lost dispute took back is not given back once more`() async throws {
+        try await withHouse { house in
+            let type = try await house.makeOffer(9)
+            let bought = [(try await house.buy(type), Int64(1_000), []), (try await house.buy(type, 2), 500, [Int64(1_500)])]
+            for (bought, lost, _) in bought {
+                let payment = try await house.payment(of: bought.order.id)
+                let attempt = try #require(payment.attempts.first)
+                try await house.payments.sql(
+                    """
+                    INSERT INTO dispute (id, payment_id, attempt_id, provider, reference, amount, currency, state, created_at)
+                    VALUES (\(DisputeID()), \(payment.id), \(attempt.id), 'sandbox', \("\(lost)"), \(lost), 'EUR', 'lost', 1)
+                    """)
+            }
+            try await house.cancelEvent()
+            for _ in 0..<2 { try await house.sales.run("refund-canceled-events") }
+            for (bought, _, refunds) in bought {
+                let order = try await house.show(bought)
+                #expect(order.status == .canceled && order.tickets.allSatisfy { $0.status == .void })
+                #expect(try await house.refunds(of: order.id) == refunds)
+            }
+            #expect(try await house.sales.number("SELECT COUNT(*) AS number FROM event WHERE is_refunding = TRUE") == 0)
+            try await house.tickets.expectBalancedBooks()
+        }
+    }
+
     @Test func `an event that is canceled without refunds leaves its orders as they are`() async throws {
         try await withHouse { house in
             let bought = try await house.buy(try await house.makeOffer(5))

@@ -293,6 +293,7 @@ struct Purchase: Sendable {
         if payment?.state == .open { payment = try await payments.close(order.id, .canceled) }
         if let payment, payment.state == .captured {
             try await paymentChanged(order.id, payment)
+            // Where the provider refuses to give it back, the next turn tries again.
             guard try await refunds.hasRefund(order.id) || payment.refunded == payment.captured else { return }
         } else if try await tickets.tickets(of: order.id).contains(where: { $0.status != .void }) {
             guard try await refunds.refundAll(order.id, payment, cause: order.status.rawValue) else { return }

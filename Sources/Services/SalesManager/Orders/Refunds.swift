@@ -32,7 +32,7 @@ struct Refunds: Sendable {
     }
 
     /// All that was captured and is not given back yet, and voids all tickets. Where an earlier try has failed this is another one,
-    /// under a cause of its own: by itself after a pause that grows, at once for somebody who asks.
+    /// under a cause of its own, after a pause that grows; at once where somebody asks and the provider was not asked before.
     /// - Returns: false where the money did not go back and is not on its way. The order must not be treated as if it were.
     func refundAll(
         _ id: OrderID, _ payment: Payment?, cause: String, withoutFees: Bool = false, insist: Bool = true, isAsked: Bool = false
@@ -41,10 +41,10 @@ struct Refunds: Sendable {
             guard let order = try OrderStore.lock(id, in: tx) else { throw Problem.notFound("order") }
             let now = try tx.now
             let tries = RefundTries(of: cause, among: try RefundStore.refunds(of: id, in: tx))
-            switch tries.next(at: isAsked ? nil : now) {
+            switch tries.next(at: now, isAsked: isAsked) {
             case .begin(let cause):
                 let plan = RefundPlan(order: order, refunded: try RefundStore.refunded(of: id, in: tx))
-                let captured = payment?.captured.amount ?? 0
+                let captured = payment.map { $0.captured.amount - $0.lostInDisputes } ?? 0
                 let refund =
                     tries.refused?.repeated(as: cause, at: now)
                     ?? plan.everything(captured: captured, withoutFees: withoutFees, cause: cause, insist: insist, at: now)
@@ -183,6 +183,13 @@ struct Refunds: Sendable {
     }
 }
 
+extension Payment {
+    /// Went back to the payer without us.
+    fileprivate var lostInDisputes: Int64 {
+        (disputes ?? []).reduce(0) { $0 + ($1.state == .lost ? $1.amount.amount : 0) }
+    }
+}
+
 /// The tries of one refund, each under a cause of its own: `unfulfillable`, `unfulfillable:2`, ...
 struct RefundTries: Sendable {
     enum Next: Sendable {
@@ -217,13 +224,13 @@ struct RefundTries: Sendable {
     /// The last one, if the provider refused it.
     var refused: RefundRecord? { tries.last.flatMap { $0.status == .failed ? $0 : nil } }
 
-    /// - Parameter now: nil where somebody asks for it at this moment.
-    func next(at now: Instant?) -> Next {
+    func next(at now: Instant, isAsked: Bool) -> Next {
         if let living = tries.first(where: \.isUnderWay) { return .goOn(living.cause) }
         guard let last = tries.last else { return .begin(cause) }
         let pause = min(
             RefundTries.longestPause, TimeSpan(microseconds: RefundTries.firstPause.microseconds << min(tries.count - 1, 10)))
-        if let now, now < last.createdAt + pause { return .wait }
+        // What was withdrawn, as for a ticket whose holder was inside, may be asked for again at once.
+        if now < last.createdAt + pause, !(isAsked && last.status == .canceled) { return .wait }
         return .begin("\(cause):\(tries.count + 1)")
     }
 }
@@ -270,11 +277,13 @@ struct RefundPlan: Sendable {
             isInsisting: request.insist ?? false, createdAt: now, shares: shares)
     }
 
+    /// - Parameter captured: what was, less what disputes have taken back for good.
     func everything(captured: Int64, withoutFees: Bool, cause: String, insist: Bool, at now: Instant) -> RefundRecord {
-        let shares = order.units.filter { !$0.refunded }.map { unit in
-            RefundRecord.Share(
-                unit: unit.id, amount: captured == 0 ? 0 : max(0, left(unit) - (withoutFees ? unit.fee : 0)), voidsTicket: true)
-        }
+        let units = order.units.filter { !$0.refunded }
+        var amounts = units.map { max(0, left($0) - (withoutFees ? $0.fee : 0)) }
+        let available = max(0, captured - refunded.values.reduce(0, +))
+        if amounts.reduce(0, +) > available { amounts = apportion(available, by: amounts) }
+        let shares = zip(units, amounts).map { unit, amount in RefundRecord.Share(unit: unit.id, amount: amount, voidsTicket: true) }
         return RefundRecord(
             orderID: order.id, cause: cause, status: .requested, amount: shares.reduce(0) { $0 + $1.amount }, reason: cause,
             isInsisting: insist, createdAt: now, shares: shares)
