@@ -151,6 +151,41 @@ import Values
         }
     }
 
+    @Test func `money of an unfulfillable order that the provider refuses late to give back is tried again`() async throws {
+        try await withHouse { house in
+            let type = try await house.makeOffer(2)
+            let bought = try await house.buy(type, 2, card: Card.capturesUnseen + ";refunds=fail")
+            try await house.expire(bought.order.id)
+            #expect(try await house.buy(type, 1).order.status == .paid)
+            house.intercept(.paymentProcessing) { request, next in
+                var answer = try await next(request)
+                guard request.target.hasSuffix("/submit") else { return answer }
+                var refund = try JSON.value(Refund.self, from: answer.body)
+                refund.status = .submitted
+                answer.body = try JSON.bytes(of: refund)
+                return answer
+            }
+            for _ in 0..<2 {
+                try await house.announce()
+                try await house.sales.run("reconcile-orders")
+            }
+            house.stopIntercepting(.paymentProcessing)
+            #expect(try await house.payment(of: bought.order.id).state == .closed)
+            #expect(try await house.show(bought).refunds.map(\.status) == [.submitted])
+            try await house.reconcile()
+            #expect(try await house.show(bought).refunds.map(\.status).first == .failed)
+            try await house.payments.sql("UPDATE sandbox_charge SET method = \(Card.captures)")
+            for _ in 0..<2 {
+                try await house.sales.sql("UPDATE refund SET created_at = 1 WHERE status = 'failed'")
+                try await house.sales.sql("UPDATE sales_order SET look_at = 1")
+                try await house.sales.sql("UPDATE refund SET look_at = 1")
+                try await house.reconcile()
+            }
+            #expect(try await house.refunds(of: bought.order.id) == [2_000])
+            #expect(try await house.show(bought).refunds.map(\.status) == [.failed, .succeeded])
+        }
+    }
+
     @Test func `money that comes after the order was refused for good goes back once, and the order shows it`() async throws {
         try await withHouse { house in
             let type = try await house.makeOffer(5)

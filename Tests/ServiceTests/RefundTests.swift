@@ -336,11 +336,20 @@ import Values
         }
     }
 
-    @Test func `a refund that fails after its order was canceled is tried again until the money is back`() async throws {
+    /// - Parameter isSettled: whether the sale was over between Sales and Payments before.
+    @Test(arguments: [false, true])
+    func `a refund that fails after its order was canceled is tried again until the money is back`(isSettled: Bool) async throws {
         let stage = Stage()
         try await withHouse(stage: stage) { house in
-            let type = try await house.makeOffer(5, event: RefundTests.lenientEvent(stage))
-            let bought = try await house.buy(type, card: Card.captures + ";refunds=fail")
+            let policy = RefundPolicy(until: .now + .days(1), feesRefunded: false)
+            let event = stage.add(Stage.makeEvent(of: stage.organizer, refundPolicy: policy))
+            let bought = try await house.buy(
+                try await house.makeOffer(5, event: event) { $0.fee = 100 }, card: Card.captures + ";refunds=fail")
+            if isSettled {
+                try await house.announce()
+                try await house.reconcile()
+                #expect(try await house.payment(of: bought.order.id).state == .closed)
+            }
             // The provider takes it, and refuses later.
             house.intercept(.paymentProcessing) { request, next in
                 var answer = try await next(request)
@@ -357,6 +366,7 @@ import Values
             payment.version += 1
             try await house.sales.deliver(PaymentChanged(payment: payment))
             #expect(try await house.show(bought).refunds.map(\.status) == [.failed])
+            #expect(try await house.show(bought).tickets.map(\.blockedBy) == [["refund"]], "who is canceled does not get in meanwhile")
             try await house.payments.sql("UPDATE sandbox_charge SET method = \(Card.captures)")
             try await house.reconcile()
             #expect(try await house.refunds(of: bought.order.id).isEmpty, "another try has to wait")
@@ -369,6 +379,36 @@ import Values
             #expect(order.status == .canceled && order.tickets.map(\.status) == [.void])
             #expect(order.refunds.map(\.status) == [.failed, .succeeded])
             #expect(try await house.refunds(of: order.id) == [1_000])
+            try await house.tickets.expectBalancedBooks()
+        }
+    }
+
+    @Test func `staff who cancel an order of which a part of the money went back void its tickets`() async throws {
+        try await withHouse { house in
+            let bought = try await house.buy(try await house.makeOffer(5), 2)
+            #expect(try await house.refund(bought, amount: 500).status == 201)
+            let answer = try await house.sales.call(.post, "/api/v1/orders/\(bought.order.id)/cancel", as: house.stage.manager)
+            let order = try answer.json(Order.self)
+            #expect(order.status == .canceled && order.tickets.allSatisfy { $0.status == .void })
+            #expect(try await house.refunds(of: order.id) == [500])
+            try await house.tickets.expectBalancedBooks()
+        }
+    }
+
+    @Test func `another try gives back what is left by then, and no more`() async throws {
+        let stage = Stage()
+        try await withHouse(stage: stage) { house in
+            let policy = RefundPolicy(until: .now + .days(1), feesRefunded: false)
+            let event = stage.add(Stage.makeEvent(of: stage.organizer, refundPolicy: policy))
+            let type = try await house.makeOffer(5, event: event) { $0.fee = 600 }
+            let bought = try await house.buy(type, 2, card: Card.captures + ";refunds=fail")
+            #expect(try await house.cancel(bought).problem == "refund-failed")
+            try await house.payments.sql("UPDATE sandbox_charge SET method = \(Card.captures)")
+            #expect(try await house.refund(bought, units: [bought.order.lines[0].units[0].id]).status == 201)
+            try await house.sales.sql("UPDATE refund SET created_at = 1 WHERE status = 'failed'")
+            #expect(try await house.cancel(bought).status == 200)
+            #expect(try await house.refunds(of: bought.order.id) == [1_600, 1_000])
+            #expect(try await house.show(bought).tickets.map(\.status) == [.void, .void])
             try await house.tickets.expectBalancedBooks()
         }
     }

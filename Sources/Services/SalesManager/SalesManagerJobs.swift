@@ -119,7 +119,7 @@ struct Reconciler: Sendable {
         guard order.status == .paid else { return try await purchase.close(order, .canceled) }
         let payment = order.choice == nil ? nil : try await payments.payment(of: order.id)
         guard try await refunds.refundAll(order.id, payment, cause: "event-canceled") else { return }
-        try await purchase.cancelPaid(order.id, reason: "event-canceled")
+        _ = try await purchase.cancelPaid(order.id, reason: "event-canceled")
     }
 
     private func attempt(_ message: Logger.Message, _ subject: String, _ work: () async throws -> some Any) async {

@@ -137,6 +137,7 @@ enum SalesManagerMigrations {
                 at BIGINT NOT NULL
             );
             CREATE INDEX history_subject ON history (subject_id, id);
-            """)
+            """),
+        Migration("0002-owed-refunds", "ALTER TABLE refund ADD COLUMN is_owed BOOLEAN NOT NULL DEFAULT FALSE;"),
     ]
 }

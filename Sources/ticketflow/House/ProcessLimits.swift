@@ -1,8 +1,8 @@
 import Glibc
 
 enum ProcessLimits {
-    /// As many open files as this user may have (containers may come with 1,024, and a connection is one), and few arenas of
-    /// malloc: each would keep what its thread once needed.
+    /// As many open files as this user may have (containers may come with 1,024, and a connection is one), and few arenas of the C
+    /// library's malloc where jemalloc does not take its place: each would keep what its thread once needed.
     static func raise() {
         var limit = rlimit()
         if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max {

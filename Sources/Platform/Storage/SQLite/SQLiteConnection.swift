@@ -5,7 +5,7 @@ import Values
 /// A connection of GRDB's pool with its prepared statements, as a transaction sees it.
 ///
 /// Statements are bound and stepped through SQLite's own functions: GRDB's boxes for arguments and rows took more time than the
-/// statements. GRDB keeps what it is good at: opening, pooling, snapshots and checkpoints.
+/// statements. GRDB keeps what it is good at: opening and pooling.
 ///
 /// Used by one thread at a time: that which GRDB has the connection work on.
 @safe final class SQLiteConnection: EngineConnection, @unchecked Sendable {

@@ -69,14 +69,12 @@ struct OrderRoutes: Sendable {
         } else if order.status == .paid {
             let (policy, now) = try await database.read { tx in (try EventStore.refundPolicy(order.eventID, in: tx), try tx.now) }
             if !isStaff, let policy, now < policy.until {
-                try await giveBack(
-                    order, order.payment, cause: "buyer-canceled", withoutFees: !policy.feesRefunded, insist: false)
+                try await cancelPaid(call, order, order.payment, cause: "buyer-canceled", withoutFees: !policy.feesRefunded, insist: false)
             } else {
                 if !isStaff { try await requireStaffToCancel(call, order) }
                 // Canceling is not refunding: the tickets are void, the money stays until it is refunded.
-                try await giveBack(order, nil, cause: "canceled")
+                try await cancelPaid(call, order, nil, cause: "canceled")
             }
-            try await purchase.cancelPaid(order.id, actor: call.principal ?? "link", reason: "canceled")
         } else {
             throw IllegalTransition(of: "order", from: order.status.rawValue, to: OrderStatus.canceled.rawValue)
         }
@@ -84,12 +82,14 @@ struct OrderRoutes: Sendable {
     }
 
     /// An order whose money did not go back is not canceled: its tickets stay good.
-    private func giveBack(
-        _ order: OrderRecord, _ payment: Payment?, cause: String, withoutFees: Bool = false, insist: Bool = true
+    private func cancelPaid(
+        _ call: Call, _ order: OrderRecord, _ payment: Payment?, cause: String, withoutFees: Bool = false, insist: Bool = true
     ) async throws {
         let isUnderWay = try await refunds.refundAll(
             order.id, payment, cause: cause, withoutFees: withoutFees, insist: insist, isAsked: true)
-        guard isUnderWay else {
+        guard isUnderWay,
+            try await purchase.cancelPaid(order.id, actor: call.principal ?? "link", reason: "canceled", refund: cause)
+        else {
             throw Problem.conflict(
                 "refund-failed", "The money could not be given back",
                 "The payment provider refused. The tickets stay good; try again later.")
@@ -110,7 +110,7 @@ struct OrderRoutes: Sendable {
         if let answer = try await database.read({ tx in try Idempotency.answer(to: key, in: tx) }) { return answer }
         _ = try await purchase.withPaymentOfNow(order)
         // The key names the cause, so that a request that is repeated after a crash is the same refund.
-        let refund = try await refunds.request(body, of: order.id, cause: RefundRecord.staffCause + key.text)
+        let refund = try await refunds.request(body, of: order.id, cause: "staff:\(key.text)")
         let reply = try Reply.created(
             refund.summary(order.totals.total.currency), at: "/api/v1/orders/\(order.id)")
         return try await database.write { tx in try Idempotency.once(key, in: tx) { reply } }

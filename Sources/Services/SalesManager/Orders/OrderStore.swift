@@ -202,8 +202,13 @@ enum OrderStore {
             """)
     }
 
+    /// Unless a refund is owed that failed a moment ago.
     static func setSettled(_ id: OrderID, in tx: Transaction) throws {
-        try tx.queue("UPDATE sales_order SET is_settled = TRUE WHERE id = \(id)")
+        try tx.queue(
+            """
+            UPDATE sales_order SET is_settled = TRUE WHERE id = \(id) AND NOT EXISTS
+                (SELECT 1 FROM refund WHERE order_id = \(id) AND is_owed = TRUE AND status IN ('failed', 'canceled'))
+            """)
     }
 
     static func setUnsettled(_ id: OrderID, in tx: Transaction) throws {

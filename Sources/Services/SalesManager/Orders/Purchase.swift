@@ -205,8 +205,9 @@ struct Purchase: Sendable {
         }
         if let payment, payment.state == .closed, payment.captured.amount == 0, order.units.contains(where: { !$0.refunded }) {
             // It was to be paid later, and that was closed: its tickets are for nothing.
-            guard try await refunds.refundAll(order.id, payment, cause: "unpaid") else { return }
-            try await cancelPaid(order.id, reason: "unpaid")
+            guard try await refunds.refundAll(order.id, payment, cause: "unpaid"), try await cancelPaid(order.id, reason: "unpaid") else {
+                return
+            }
             try await database.write { tx in try OrderStore.setSettled(order.id, in: tx) }
             return
         }
@@ -236,18 +237,27 @@ struct Purchase: Sendable {
         if let use { try await coupons.release(use) }
     }
 
-    /// Cancels a paid order. What becomes of its money and its tickets is the refund's.
-    func cancelPaid(_ id: OrderID, actor: String = "sales-manager", reason: String) async throws {
+    /// Cancels a paid order because of a refund, which is owed from here on.
+    /// - Parameter refund: its cause.
+    /// - Returns: false, with nothing done, where that refund has failed meanwhile.
+    func cancelPaid(_ id: OrderID, actor: String = "sales-manager", reason: String, refund: String? = nil) async throws -> Bool {
         let secret = secret
         let outbox = outbox
-        try await database.write { tx in
-            guard var order = try OrderStore.lock(id, in: tx), order.status == .paid else { return }
+        return try await database.write { tx in
+            guard var order = try OrderStore.lock(id, in: tx), order.status == .paid else { return true }
+            let tries = RefundTries(of: refund ?? reason, among: try RefundStore.refunds(of: id, in: tx))
+            if let living = tries.living {
+                try RefundStore.setOwed(true, of: living, in: tx)
+            } else if tries.last != nil {
+                return false
+            }
             order.status = try order.status.next(.canceled)
             try OrderStore.save(&order, in: tx)
             try OrderStore.history(id, "canceled", actor: actor, reason: reason, in: tx)
             try outbox.append(
                 OrderEnded(order: order.facts(token: secret.token(for: "\(id)")), reason: reason), of: "\(id)", version: order.version,
                 in: tx)
+            return true
         }
     }
 
@@ -293,11 +303,11 @@ struct Purchase: Sendable {
         if payment?.state == .open { payment = try await payments.close(order.id, .canceled) }
         if let payment, payment.state == .captured {
             try await paymentChanged(order.id, payment)
-            // Where the provider refuses to give it back, the next turn tries again.
-            guard try await refunds.hasRefund(order.id) || payment.refunded == payment.captured else { return }
-        } else if try await tickets.tickets(of: order.id).contains(where: { $0.status != .void }) {
-            guard try await refunds.refundAll(order.id, payment, cause: order.status.rawValue) else { return }
+        } else if order.paidAt == nil, try await tickets.tickets(of: order.id).contains(where: { $0.status != .void }) {
+            _ = try await refunds.refundAll(order.id, payment, cause: order.status.rawValue)
         }
+        // Where the provider refuses, the next turn tries again.
+        guard try await refunds.refundOwed(order.id, payment) else { return }
         if let use = order.couponUseID { try await coupons.release(use) }
         try await database.write { tx in
             guard let now = try OrderStore.lock(order.id, in: tx), now.status == order.status else { return }
@@ -307,13 +317,12 @@ struct Purchase: Sendable {
 
     /// All that was captured and not refunded yet, once for each cause, and all tickets.
     private func giveBack(_ order: OrderRecord, _ payment: Payment?, cause: String) async throws {
-        // One that was paid and then canceled has its refund, by the policy that it was canceled under.
-        let hasRefund = order.paidAt == nil ? false : try await refunds.hasRefund(order.id)
-        if !hasRefund {
-            let cause = order.paidAt == nil ? cause : try await refunds.refusedCause(order.id) ?? cause
-            // Where the provider refuses, the reconciler tries again, for the order stays unsettled.
-            guard try await refunds.refundAll(order.id, payment, cause: cause) else { return }
-        }
+        // One that was paid and then canceled has its refund, by the policy that it was canceled under. Where the provider refuses, the
+        // reconciler tries again, for the order stays unsettled.
+        let isUnderWay =
+            order.paidAt == nil
+            ? try await refunds.refundAll(order.id, payment, cause: cause) : try await refunds.refundOwed(order.id, payment)
+        guard isUnderWay else { return }
         if payment?.state == .captured { try await payments.settle(order.id, .refunded) }
         try await database.write { tx in try OrderStore.setSettled(order.id, in: tx) }
     }

@@ -19,6 +19,8 @@ struct RefundRecord: Sendable {
     var amount: Int64
     var reason: String
     var isInsisting: Bool
+    /// Whether its order has ended and it is tried until its money is back.
+    var isOwed: Bool
     var createdAt: Instant
     var shares: [Share]
 
@@ -27,21 +29,8 @@ struct RefundRecord: Sendable {
         status == .requested || status == .submitted || (status == .failed && new == .succeeded)
     }
 
-    /// What the causes of refunds begin with that staff have asked for.
-    static let staffCause = "staff:"
-
     /// Whether its money is back, or on its way.
     var isUnderWay: Bool { status != .failed && status != .canceled }
-
-    /// The same once more.
-    func repeated(as cause: String, at now: Instant) -> RefundRecord {
-        var new = self
-        new.cause = cause
-        new.id = nil
-        new.status = .requested
-        new.createdAt = now
-        return new
-    }
 
     /// What its tickets are blocked by meanwhile.
     var blockID: String { "refund-\(orderID)-\(cause)" }
@@ -55,9 +44,9 @@ enum RefundStore {
     static func insert(_ refund: RefundRecord, in tx: Transaction) throws -> Bool {
         let inserted = try tx.execute(
             """
-            INSERT INTO refund (order_id, cause, status, amount, reason, is_insisting, look_at, created_at)
+            INSERT INTO refund (order_id, cause, status, amount, reason, is_insisting, is_owed, look_at, created_at)
             VALUES (\(refund.orderID), \(refund.cause), \(refund.status), \(refund.amount), \(refund.reason), \(refund.isInsisting),
-                \(refund.createdAt + .seconds(10)), \(refund.createdAt))
+                \(refund.isOwed), \(refund.createdAt + .seconds(10)), \(refund.createdAt))
             ON CONFLICT DO NOTHING
             """)
         guard inserted == 1 else { return false }
@@ -83,7 +72,8 @@ enum RefundStore {
         ).map { RefundRecord.Share(unit: try $0["unit_id"], amount: try $0["amount"], voidsTicket: try $0["voids_ticket"]) }
         return RefundRecord(
             orderID: order, cause: cause, id: try row["id"], status: try row["status"], amount: try row["amount"],
-            reason: try row["reason"], isInsisting: try row["is_insisting"], createdAt: try row["created_at"], shares: shares)
+            reason: try row["reason"], isInsisting: try row["is_insisting"], isOwed: try row["is_owed"],
+            createdAt: try row["created_at"], shares: shares)
     }
 
     /// What was given back for each unit, or is on its way.
@@ -95,6 +85,10 @@ enum RefundStore {
             WHERE refund_unit.order_id = \(order) AND refund.status NOT IN ('failed', 'canceled') GROUP BY refund_unit.unit_id
             """)
         return Dictionary(uniqueKeysWithValues: try rows.map { (try $0["unit_id"], try $0["amount"]) })
+    }
+
+    static func setOwed(_ isOwed: Bool, of refund: RefundRecord, in tx: Transaction) throws {
+        try tx.queue("UPDATE refund SET is_owed = \(isOwed) WHERE order_id = \(refund.orderID) AND cause = \(refund.cause)")
     }
 
     static func setID(_ id: RefundID, of refund: RefundRecord, in tx: Transaction) throws {

@@ -32,7 +32,7 @@ struct Refunds: Sendable {
     }
 
     /// All that was captured and is not given back yet, and voids all tickets. Where an earlier try has failed this is another one,
-    /// under a cause of its own, after a pause that grows; at once where somebody asks and the provider was not asked before.
+    /// under a cause of its own, after a pause that grows; at once where somebody asks and the last one was withdrawn.
     /// - Returns: false where the money did not go back and is not on its way. The order must not be treated as if it were.
     func refundAll(
         _ id: OrderID, _ payment: Payment?, cause: String, withoutFees: Bool = false, insist: Bool = true, isAsked: Bool = false
@@ -40,19 +40,29 @@ struct Refunds: Sendable {
         let next = try await database.write { tx -> RefundTries.Next in
             guard let order = try OrderStore.lock(id, in: tx) else { throw Problem.notFound("order") }
             let now = try tx.now
-            let tries = RefundTries(of: cause, among: try RefundStore.refunds(of: id, in: tx))
-            switch tries.next(at: now, isAsked: isAsked) {
+            let refunds = try RefundStore.refunds(of: id, in: tx)
+            let tries = RefundTries(of: cause, among: refunds)
+            let next = tries.next(at: now, isAsked: isAsked)
+            switch next {
+            case .goOn, .nothing: return next
+            case .wait(let end):
+                if order.hasEnded { try OrderStore.lookAgain(id, at: end, in: tx) }
+                return next
             case .begin(let cause):
                 let plan = RefundPlan(order: order, refunded: try RefundStore.refunded(of: id, in: tx))
-                let captured = payment.map { $0.captured.amount - $0.lostInDisputes } ?? 0
-                let refund =
-                    tries.refused?.repeated(as: cause, at: now)
-                    ?? plan.everything(captured: captured, withoutFees: withoutFees, cause: cause, insist: insist, at: now)
-                // Where another refund gives everything back, there is nothing to do once more.
-                guard refund.shares.contains(where: { $0.amount > 0 || plan.refunded[$0.unit] == nil }) else { return .nothing }
+                var refund = plan.everything(
+                    captured: payment.map { $0.captured.amount - $0.lostInDisputes } ?? 0, withoutFees: withoutFees,
+                    as: tries.last, cause: cause, insist: insist, at: now)
+                refund.isOwed = order.hasEnded
+                // Where other refunds give everything back and void every ticket, there is nothing to do once more.
+                let voided = Set(refunds.filter(\.isUnderWay).flatMap { $0.shares.filter(\.voidsTicket).map(\.unit) })
+                guard refund.amount > 0 || refund.shares.contains(where: { !voided.contains($0.unit) }) else {
+                    if let last = tries.last { try RefundStore.setOwed(false, of: last, in: tx) }
+                    return .nothing
+                }
+                if let last = tries.last { try RefundStore.setOwed(false, of: last, in: tx) }
                 _ = try RefundStore.insert(refund, in: tx)
                 return .goOn(cause)
-            case let next: return next
             }
         }
         switch next {
@@ -62,16 +72,16 @@ struct Refunds: Sendable {
         }
     }
 
-    /// Whether one is on its way or was given.
-    func hasRefund(_ id: OrderID) async throws -> Bool {
-        try await database.read { tx in try RefundStore.refunds(of: id, in: tx) }.contains(where: \.isUnderWay)
-    }
-
-    /// For what the last refund was that the provider refused; nil where it refused none that Sales itself had asked for.
-    func refusedCause(_ id: OrderID) async throws -> String? {
-        try await database.read { tx in try RefundStore.refunds(of: id, in: tx) }
-            .last { $0.status == .failed && !$0.cause.hasPrefix(RefundRecord.staffCause) }
-            .map { RefundTries.cause(of: $0) }
+    /// Tries again what is owed of an order that has ended.
+    /// - Returns: false where something is owed still.
+    func refundOwed(_ id: OrderID, _ payment: Payment?) async throws -> Bool {
+        let owed = try await database.read { tx in try RefundStore.refunds(of: id, in: tx) }.filter { $0.isOwed && !$0.isUnderWay }
+        var isAllUnderWay = true
+        for refund in owed {
+            let isUnderWay = try await refundAll(id, payment, cause: RefundTries.cause(of: refund))
+            isAllUnderWay = isAllUnderWay && isUnderWay
+        }
+        return isAllUnderWay
     }
 
     /// Takes a refund as far as it goes now.
@@ -81,6 +91,12 @@ struct Refunds: Sendable {
             let order = try await database.read({ tx in try OrderStore.find(id, in: tx) })
         else { throw Problem.notFound("refund") }
         guard refund.status == .requested || refund.status == .submitted else { return refund }
+        if refund.status == .submitted, let told = try await payments.payment(of: id)?.refunds.first(where: { $0.id == refund.id }),
+            told.status == .failed
+        {
+            // Not handed in once more: see `refundAll`.
+            return try await finish(refund, .failed, of: order)
+        }
         if refund.amount > 0, refund.id == nil { refund.id = try await ask(refund, order.totals.total.currency) }
         let voided = refund.shares.filter(\.voidsTicket).map(\.unit)
         if refund.status == .requested, !voided.isEmpty {
@@ -134,7 +150,10 @@ struct Refunds: Sendable {
                 let closed = try await payments.close(order.id, .canceled)
                 if closed.captured.amount > closed.refunded.amount { late = closed }
             }
-        case .failed, .canceled: if refund.shares.contains(where: \.voidsTicket) { try await tickets.unblock(refund.blockID) }
+        case .failed, .canceled:
+            // Of an order that has ended they stay blocked, until another try voids them.
+            let hasEnded = try await database.read { tx in try OrderStore.find(order.id, in: tx)?.hasEnded ?? false }
+            if !hasEnded, refund.shares.contains(where: \.voidsTicket) { try await tickets.unblock(refund.blockID) }
         case .requested, .submitted: break
         }
         try await faults.point("sales.refund-finished")
@@ -148,7 +167,7 @@ struct Refunds: Sendable {
             refund.status = status
             try RefundStore.setStatus(status, of: refund, in: tx)
             // An order that has ended is looked at again until its money is back.
-            if status == .failed, order.status != .paid { try OrderStore.setUnsettled(order.id, in: tx) }
+            if status == .failed, refund.isOwed { try OrderStore.setUnsettled(order.id, in: tx) }
             guard status == .succeeded else { return refund }
             try RefundStore.markRefunded(refund.shares.filter(\.voidsTicket).map(\.unit), in: tx)
             try OrderStore.save(&order, in: tx)
@@ -169,7 +188,7 @@ struct Refunds: Sendable {
     private func giveBack(_ payment: Payment, of order: OrderRecord, cause: String) async throws {
         let refund = RefundRecord(
             orderID: order.id, cause: cause, status: .requested, amount: payment.captured.amount - payment.refunded.amount, reason: cause,
-            isInsisting: true, createdAt: .now, shares: [])
+            isInsisting: true, isOwed: true, createdAt: .now, shares: [])
         try await database.write { tx in
             try OrderStore.save(payment, of: order.id, in: tx)
             _ = try RefundStore.insert(refund, in: tx)
@@ -181,6 +200,10 @@ struct Refunds: Sendable {
     private func set(_ status: RefundState, of refund: RefundRecord) async throws {
         try await database.write { tx in try RefundStore.setStatus(status, of: refund, in: tx) }
     }
+}
+
+extension OrderRecord {
+    var hasEnded: Bool { status == .canceled || status == .expired }
 }
 
 extension Payment {
@@ -197,14 +220,14 @@ struct RefundTries: Sendable {
         case goOn(String)
         /// A new one.
         case begin(String)
-        /// It is too early for another.
-        case wait
+        /// Until then it is too early for another.
+        case wait(until: Instant)
         /// There is nothing to give back.
         case nothing
     }
 
     private static let firstPause = TimeSpan.minutes(1)
-    private static let longestPause = TimeSpan.hours(1)
+    private static let longestPause = TimeSpan.days(1)
 
     private let cause: String
     private let tries: [RefundRecord]
@@ -221,16 +244,17 @@ struct RefundTries: Sendable {
         return parts.dropLast().joined(separator: ":")
     }
 
-    /// The last one, if the provider refused it.
-    var refused: RefundRecord? { tries.last.flatMap { $0.status == .failed ? $0 : nil } }
+    /// That which failed, or was withdrawn, or is under way.
+    var last: RefundRecord? { tries.last }
+    var living: RefundRecord? { tries.first(where: \.isUnderWay) }
 
     func next(at now: Instant, isAsked: Bool) -> Next {
-        if let living = tries.first(where: \.isUnderWay) { return .goOn(living.cause) }
-        guard let last = tries.last else { return .begin(cause) }
+        if let living { return .goOn(living.cause) }
+        guard let last else { return .begin(cause) }
         let pause = min(
-            RefundTries.longestPause, TimeSpan(microseconds: RefundTries.firstPause.microseconds << min(tries.count - 1, 10)))
+            RefundTries.longestPause, TimeSpan(microseconds: RefundTries.firstPause.microseconds << min(tries.count - 1, 20)))
         // What was withdrawn, as for a ticket whose holder was inside, may be asked for again at once.
-        if now < last.createdAt + pause, !(isAsked && last.status == .canceled) { return .wait }
+        if now < last.createdAt + pause, !(isAsked && last.status == .canceled) { return .wait(until: last.createdAt + pause) }
         return .begin("\(cause):\(tries.count + 1)")
     }
 }
@@ -274,18 +298,26 @@ struct RefundPlan: Sendable {
         }
         return RefundRecord(
             orderID: order.id, cause: cause, status: .requested, amount: amount, reason: request.reason,
-            isInsisting: request.insist ?? false, createdAt: now, shares: shares)
+            isInsisting: request.insist ?? false, isOwed: false, createdAt: now, shares: shares)
     }
 
-    /// - Parameter captured: what was, less what disputes have taken back for good.
-    func everything(captured: Int64, withoutFees: Bool, cause: String, insist: Bool, at now: Instant) -> RefundRecord {
+    /// - Parameters:
+    ///   - captured: what was, less what disputes have taken back for good.
+    ///   - before: the try before, which is repeated as far as something is left.
+    func everything(
+        captured: Int64, withoutFees: Bool, as before: RefundRecord? = nil, cause: String, insist: Bool, at now: Instant
+    ) -> RefundRecord {
         let units = order.units.filter { !$0.refunded }
-        var amounts = units.map { max(0, left($0) - (withoutFees ? $0.fee : 0)) }
+        let amountsBefore = before.map { Dictionary($0.shares.map { ($0.unit, $0.amount) }) { $1 } }
+        var amounts = units.map { unit in
+            let wanted = amountsBefore?[unit.id] ?? left(unit) - (withoutFees ? unit.fee : 0)
+            return max(0, min(left(unit), wanted))
+        }
         let available = max(0, captured - refunded.values.reduce(0, +))
         if amounts.reduce(0, +) > available { amounts = apportion(available, by: amounts) }
         let shares = zip(units, amounts).map { unit, amount in RefundRecord.Share(unit: unit.id, amount: amount, voidsTicket: true) }
         return RefundRecord(
-            orderID: order.id, cause: cause, status: .requested, amount: shares.reduce(0) { $0 + $1.amount }, reason: cause,
-            isInsisting: insist, createdAt: now, shares: shares)
+            orderID: order.id, cause: cause, status: .requested, amount: shares.reduce(0) { $0 + $1.amount },
+            reason: before?.reason ?? cause, isInsisting: insist, isOwed: false, createdAt: now, shares: shares)
     }
 }
