@@ -413,6 +413,47 @@ import Values
         }
     }
 
+    @Test func `what staff give back is not owed, and what is owed waits until it is known`() async throws {
+        let stage = Stage()
+        try await withHouse(stage: stage) { house in
+            let type = try await house.makeOffer(5, event: RefundTests.lenientEvent(stage))
+            let bought = try await house.buy(type, card: Card.captures + ";refunds=fail")
+            #expect(try await house.cancel(bought).problem == "refund-failed")
+            // Staff ask for a part, and the provider has not decided.
+            house.intercept(.paymentProcessing) { request, next in
+                guard request.target.hasSuffix("/submit") else { return try await next(request) }
+                throw Problem.unavailable("This provider is down.")
+            }
+            #expect(try await house.refund(bought, amount: 400).status == 503)
+            house.stopIntercepting(.paymentProcessing)
+            try await house.sales.sql("UPDATE refund SET created_at = 1 WHERE status = 'failed'")
+            #expect(try await house.cancel(bought).problem == "refund-failed", "it is not known yet what is left")
+            try await house.payments.sql("UPDATE sandbox_charge SET method = \(Card.captures)")
+            try await house.reconcile()
+            #expect(try await house.refunds(of: bought.order.id) == [400])
+            #expect(try await house.cancel(bought).status == 200)
+            #expect(try await house.refunds(of: bought.order.id) == [400, 600])
+            #expect(try await house.show(bought).tickets.map(\.status) == [.void])
+        }
+    }
+
+    @Test func `an order that staff have given back meanwhile can be canceled`() async throws {
+        let stage = Stage()
+        try await withHouse(stage: stage) { house in
+            let bought = try await house.buy(try await house.makeOffer(5), card: Card.captures + ";refunds=fail")
+            try await house.cancelEvent()
+            try await house.sales.run("refund-canceled-events")
+            #expect(try await house.show(bought).status == .paid)
+            try await house.payments.sql("UPDATE sandbox_charge SET method = \(Card.captures)")
+            #expect(try await house.refund(bought).status == 201)
+            try await house.sales.sql("UPDATE refund SET created_at = 1 WHERE status = 'failed'")
+            try await house.sales.run("refund-canceled-events")
+            #expect(try await house.show(bought).status == .canceled)
+            #expect(try await house.refunds(of: bought.order.id) == [1_000])
+            #expect(try await house.sales.number("SELECT COUNT(*) AS number FROM event WHERE is_refunding = TRUE") == 0)
+        }
+    }
+
     @Test func `a refund that another instance asks for at this moment is not withdrawn`() async throws {
         try await withHouse { house in
             let bought = try await house.buy(try await house.makeOffer(5))

@@ -92,7 +92,7 @@ struct OrderRoutes: Sendable {
         else {
             throw Problem.conflict(
                 "refund-failed", "The money could not be given back",
-                "The payment provider refused. The tickets stay good; try again later.")
+                "The payment provider has not given it back. The order stays as it is; try again later.")
         }
     }
 

@@ -204,6 +204,8 @@ enum OrderStore {
 
     /// Unless a refund is owed that failed a moment ago.
     static func setSettled(_ id: OrderID, in tx: Transaction) throws {
+        // First the lock, so that the question sees what was written under it.
+        try tx.lock("SELECT id FROM sales_order WHERE id = \(id) \(.forUpdate)")
         try tx.queue(
             """
             UPDATE sales_order SET is_settled = TRUE WHERE id = \(id) AND NOT EXISTS

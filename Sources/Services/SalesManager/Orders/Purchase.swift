@@ -248,7 +248,7 @@ struct Purchase: Sendable {
             let tries = RefundTries(of: refund ?? reason, among: try RefundStore.refunds(of: id, in: tx))
             if let living = tries.living {
                 try RefundStore.setOwed(true, of: living, in: tx)
-            } else if tries.last != nil {
+            } else if tries.last != nil, !order.units.allSatisfy(\.refunded) {
                 return false
             }
             order.status = try order.status.next(.canceled)

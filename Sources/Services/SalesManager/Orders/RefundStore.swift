@@ -29,6 +29,8 @@ struct RefundRecord: Sendable {
         status == .requested || status == .submitted || (status == .failed && new == .succeeded)
     }
 
+    var isOnItsWay: Bool { status == .requested || status == .submitted }
+
     /// Whether its money is back, or on its way.
     var isUnderWay: Bool { status != .failed && status != .canceled }
 

@@ -42,7 +42,9 @@ struct Refunds: Sendable {
             let now = try tx.now
             let refunds = try RefundStore.refunds(of: id, in: tx)
             let tries = RefundTries(of: cause, among: refunds)
-            let next = tries.next(at: now, isAsked: isAsked)
+            var next = tries.next(at: now, isAsked: isAsked)
+            // What another refund takes of the money is not known before it has ended.
+            if case .begin = next, refunds.contains(where: { $0.isOnItsWay && $0.amount > 0 }) { next = .wait(until: now + .seconds(5)) }
             switch next {
             case .goOn, .nothing: return next
             case .wait(let end):
@@ -50,17 +52,16 @@ struct Refunds: Sendable {
                 return next
             case .begin(let cause):
                 let plan = RefundPlan(order: order, refunded: try RefundStore.refunded(of: id, in: tx))
+                // It may have been paid at the door since the caller asked.
+                let payment = payment.map { asked in order.payment.map { $0.version > asked.version ? $0 : asked } ?? asked }
                 var refund = plan.everything(
                     captured: payment.map { $0.captured.amount - $0.lostInDisputes } ?? 0, withoutFees: withoutFees,
-                    as: tries.last, cause: cause, insist: insist, at: now)
+                    as: tries.first, cause: cause, insist: insist, at: now)
                 refund.isOwed = order.hasEnded
                 // Where other refunds give everything back and void every ticket, there is nothing to do once more.
                 let voided = Set(refunds.filter(\.isUnderWay).flatMap { $0.shares.filter(\.voidsTicket).map(\.unit) })
-                guard refund.amount > 0 || refund.shares.contains(where: { !voided.contains($0.unit) }) else {
-                    if let last = tries.last { try RefundStore.setOwed(false, of: last, in: tx) }
-                    return .nothing
-                }
                 if let last = tries.last { try RefundStore.setOwed(false, of: last, in: tx) }
+                guard refund.amount > 0 || refund.shares.contains(where: { !voided.contains($0.unit) }) else { return .nothing }
                 _ = try RefundStore.insert(refund, in: tx)
                 return .goOn(cause)
             }
@@ -160,8 +161,8 @@ struct Refunds: Sendable {
         let secret = secret
         let outbox = outbox
         let finished = try await database.write { tx in
-            guard var refund = try RefundStore.find(refund.orderID, refund.cause, in: tx),
-                var order = try OrderStore.lock(refund.orderID, in: tx)
+            guard var order = try OrderStore.lock(refund.orderID, in: tx),
+                var refund = try RefundStore.find(refund.orderID, refund.cause, in: tx)
             else { throw Problem.notFound("refund") }
             guard refund.mayBecome(status) else { return refund }
             refund.status = status
@@ -181,6 +182,11 @@ struct Refunds: Sendable {
             return refund
         }
         if let late { try await giveBack(late, of: order, cause: "\(refund.cause):late") }
+        let voided = finished.shares.filter(\.voidsTicket).map(\.unit)
+        if finished.status == .failed, finished.isOwed, !voided.isEmpty {
+            // It may have been canceled just after its tickets were unblocked.
+            try await tickets.block(finished.blockID, TicketBlock(orderId: order.id, unitIds: voided, reason: "refund", insist: true))
+        }
         return finished
     }
 
@@ -244,6 +250,8 @@ struct RefundTries: Sendable {
         return parts.dropLast().joined(separator: ":")
     }
 
+    /// Whose amounts the others repeat.
+    var first: RefundRecord? { tries.first }
     /// That which failed, or was withdrawn, or is under way.
     var last: RefundRecord? { tries.last }
     var living: RefundRecord? { tries.first(where: \.isUnderWay) }
@@ -303,7 +311,7 @@ struct RefundPlan: Sendable {
 
     /// - Parameters:
     ///   - captured: what was, less what disputes have taken back for good.
-    ///   - before: the try before, which is repeated as far as something is left.
+    ///   - before: the first try, which is repeated as far as something is left.
     func everything(
         captured: Int64, withoutFees: Bool, as before: RefundRecord? = nil, cause: String, insist: Bool, at now: Instant
     ) -> RefundRecord {
