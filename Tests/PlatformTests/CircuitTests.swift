@@ -109,11 +109,9 @@ import Values
 
     @Test func `a refused connection is not`() async throws {
         #expect(!LocalTrouble.isCause(of: IOError(errnoCode: ECONNREFUSED, reason: "connect")))
-        let server = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup).bind(host: "127.0.0.1", port: 0).get()
-        let port = try #require(server.localAddress?.port)
-        try await server.close()
         await #expect {
-            _ = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup).connect(host: "127.0.0.1", port: port).get()
+            // Where nobody listens, and no other test is given the port.
+            _ = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup).connect(host: "127.0.0.1", port: 1).get()
         } throws: {
             !LocalTrouble.isCause(of: $0)
         }
