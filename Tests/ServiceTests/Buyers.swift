@@ -200,6 +200,18 @@ extension House {
         try await payments.run("payments.announcements")
     }
 
+    /// Until the test stops intercepting, Sales is told of each refund that the provider has not decided.
+    func hideOutcomesOfRefunds() {
+        intercept(.paymentProcessing) { request, next in
+            var answer = try await next(request)
+            guard request.target.hasSuffix("/submit") else { return answer }
+            var refund = try JSON.value(Refund.self, from: answer.body)
+            refund.status = .submitted
+            answer.body = try JSON.bytes(of: refund)
+            return answer
+        }
+    }
+
     func cancelEvent(_ event: EventID? = nil, refund: Bool = true) async throws {
         let event = event ?? stage.event
         try #require(try await tickets.close(event).status == 204)

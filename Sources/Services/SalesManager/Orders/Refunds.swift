@@ -43,8 +43,10 @@ struct Refunds: Sendable {
             let refunds = try RefundStore.refunds(of: id, in: tx)
             let tries = RefundTries(of: cause, among: refunds)
             var next = tries.next(at: now, isAsked: isAsked)
-            // What another refund takes of the money is not known before it has ended.
-            if case .begin = next, refunds.contains(where: { $0.isOnItsWay && $0.amount > 0 }) { next = .wait(until: now + .seconds(5)) }
+            // What another refund takes of the money is not known before it has ended. Without a payment no money is asked for.
+            if payment != nil, case .begin = next, refunds.contains(where: { $0.isOnItsWay && $0.amount > 0 }) {
+                next = .wait(until: now + .seconds(5))
+            }
             switch next {
             case .goOn, .nothing: return next
             case .wait(let end):
