@@ -95,6 +95,24 @@ package struct Hold: Codable, Hashable, Sendable {
     }
 }
 
+extension Hold: JSONWritable {
+    package var json: JSONText {
+        #"""
+        {"eventId":\#(eventId),"expiresAt":\#(expiresAt),"id":\#(id),"lines":\#(lines)\#("orderId", orderId),"state":\#(state),\#
+        "version":\#(version)}
+        """#
+    }
+}
+
+extension HoldLine: JSONWritable {
+    package var json: JSONText {
+        #"""
+        {"fee":\#(fee),"feeIncluded":\#(feeIncluded),"name":\#(name),"price":\#(price),"quantity":\#(quantity),"taxRate":\#(taxRate),\#
+        "ticketTypeId":\#(ticketTypeId)}
+        """#
+    }
+}
+
 package struct HoldBinding: Codable, Sendable {
     /// The hold's: what concerns one event and waits together is done together.
     package var eventId: EventID

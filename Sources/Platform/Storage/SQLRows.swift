@@ -33,14 +33,19 @@ package struct SQLRows {
     func statement(_ head: String, _ tail: String) -> SQL {
         let width = values.count / count
         precondition(width * count == values.count, "rows of one statement have as many values each")
-        let row = "(?" + String(repeating: ", ?", count: width - 1) + ")"
-        var statement = SQL(stringLiteral: head)
-        statement.text.reserveCapacity(head.utf8.count + count * (row.utf8.count + 2) + tail.utf8.count + 1)
-        for index in 0..<count {
-            statement.text += index == 0 ? " " : ", "
-            statement.text += row
-        }
+        var statement = statement(of: "(?" + String(repeating: ", ?", count: width - 1) + ")", by: ", ", behind: head + " ")
         if !tail.isEmpty { statement.text += " " + tail }
+        return statement
+    }
+
+    /// - Parameter part: what is said of each row, with as many `?` as it has values.
+    func statement(of part: String, by separator: String, behind head: String = "") -> SQL {
+        var statement = SQL(stringLiteral: head)
+        statement.text.reserveCapacity(head.utf8.count + count * (part.utf8.count + separator.utf8.count))
+        for index in 0..<count {
+            if index > 0 { statement.text += separator }
+            statement.text += part
+        }
         statement.values = values
         return statement
     }
@@ -58,6 +63,21 @@ extension Transaction {
             for item in part { fill(&rows, item) }
             try queue(rows.statement(head, tail))
         }
+    }
+
+    /// Asks the same of each item, with as few statements as possible.
+    /// - Parameters:
+    ///   - question: a `SELECT` with a `?` for each value.
+    ///   - fill: appends the item's values.
+    /// - Returns: what was found, in no order.
+    package func ask<Item>(_ question: String, ofEach items: [Item], _ fill: (inout SQLRows, Item) -> Void) throws -> Answer<[Row]> {
+        var answers: [Answer<[Row]>] = []
+        try inChunks(items) { part in
+            var rows = SQLRows(capacity: part.count)
+            for item in part { fill(&rows, item) }
+            answers.append(try ask(rows.statement(of: question, by: " UNION ALL ")))
+        }
+        return Answer { [answers] in try answers.flatMap { try $0.get() } }
     }
 
     /// As `insert`, of rows that may be there already: those stay as they are.

@@ -106,9 +106,14 @@ extension Instant {
 
 extension Instant: CustomStringConvertible, LosslessStringConvertible {
     package var description: String {
-        let c = civil
         var text: [UInt8] = []
         text.reserveCapacity(27)
+        append(to: &text)
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    func append(to text: inout [UInt8]) {
+        let c = civil
         func append(_ value: Int, digits: Int) {
             var divisor = 1
             for _ in 1..<digits { divisor *= 10 }
@@ -134,7 +139,6 @@ extension Instant: CustomStringConvertible, LosslessStringConvertible {
             while text.last == UInt8(ascii: "0") { text.removeLast() }
         }
         text.append(UInt8(ascii: "Z"))
-        return String(decoding: text, as: UTF8.self)
     }
 
     /// Reads RFC 3339: a date, `T`, a time with optional fraction, and `Z` or an offset.

@@ -49,13 +49,27 @@ extension TypeID: CustomStringConvertible, LosslessStringConvertible {
                 position += 1
             }
             buffer[position] = UInt8(ascii: "_")
-            var (high, low) = (high, low)
-            for offset in stride(from: 26, to: 0, by: -1) {
-                buffer[position + offset] = CrockfordBase32.character(UInt8(low & 31))
-                low = low >> 5 | high << 59
-                high >>= 5
-            }
-            return position + 27
+            position += 1
+            eachDigit { buffer[position + $0] = $1 }
+            return position + 26
+        }
+    }
+
+    func append(to text: inout [UInt8]) {
+        text += Kind.prefix.utf8
+        text.append(UInt8(ascii: "_"))
+        let start = text.count
+        text += repeatElement(0, count: 26)
+        eachDigit { text[start + $0] = $1 }
+    }
+
+    /// The 26 characters behind the prefix, the last first.
+    private func eachDigit(_ put: (_ place: Int, _ character: UInt8) -> Void) {
+        var (high, low) = (high, low)
+        for place in stride(from: 25, through: 0, by: -1) {
+            put(place, CrockfordBase32.character(UInt8(low & 31)))
+            low = low >> 5 | high << 59
+            high >>= 5
         }
     }
 

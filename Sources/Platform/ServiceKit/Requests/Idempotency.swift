@@ -211,23 +211,15 @@ extension Idempotency {
     }
 
     package static func made(under keys: [IdempotencyKey], in tx: Transaction) throws -> Answer<[IdempotencyKey.Identity: Made]> {
-        var asked: [(principal: String, rows: Answer<[Row]>)] = []
-        for (principal, keys) in Dictionary(grouping: keys, by: \.principal) {
-            try tx.inChunks(keys.map(\.key)) { part in
-                // Not a list of keys: before PostgreSQL has counted the rows, it reads all of the principal's to look for those.
-                let each = part.map { key -> SQL in
-                    "SELECT key, fingerprint, location FROM idempotency WHERE principal = \(principal) AND key = \(key)"
-                }
-                asked.append((principal, try tx.ask("\(SQL.joined(each, by: " UNION ALL "))")))
-            }
-        }
-        return Answer { [asked] in
+        // Not a list of keys: before PostgreSQL has counted the rows, it reads all of a principal's to look for those.
+        let rows = try tx.ask(
+            "SELECT principal, key, fingerprint, location FROM idempotency WHERE principal = ? AND key = ?", ofEach: keys
+        ) { rows, key in rows.append(key.principal, key.key) }
+        return Answer {
             var known: [IdempotencyKey.Identity: Made] = [:]
-            for (principal, rows) in asked {
-                for row in try rows.get() {
-                    known[.init(principal: principal, key: try row["key"])] = Made(
-                        id: try row["location"] ?? "", fingerprint: try row["fingerprint"])
-                }
+            for row in try rows.get() {
+                known[.init(principal: try row["principal"], key: try row["key"])] = Made(
+                    id: try row["location"] ?? "", fingerprint: try row["fingerprint"])
             }
             return known
         }

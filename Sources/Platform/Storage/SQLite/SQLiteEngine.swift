@@ -46,7 +46,7 @@ final class SQLiteEngine: StorageEngine {
             // GRDB has set NORMAL by now, which loses the last commits when the power fails.
             try db.execute(sql: "PRAGMA synchronous = FULL")
             // 16 MB: a page that is written again and again goes to the file once.
-            try db.execute(sql: "PRAGMA wal_autocheckpoint = 4000")
+            try db.execute(sql: "PRAGMA wal_autocheckpoint = 1000")
         }
         commits = GroupCommit(pool: pool, connections: connections)
         reads = GroupRead(pool: pool, connections: connections, readers: readers)

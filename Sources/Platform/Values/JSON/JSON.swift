@@ -5,7 +5,8 @@
 /// stricter as well: what RFC 8259 does not allow is not JSON here.
 package enum JSON {
     package static func bytes(of value: some Encodable) throws -> [UInt8] {
-        try JSONWriter.document(value)
+        if let value = value as? any JSONWritable { return value.json.bytes }
+        return try JSONWriter.document(value)
     }
 
     package static func text(of value: some Encodable) throws -> String {

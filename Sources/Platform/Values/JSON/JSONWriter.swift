@@ -128,59 +128,10 @@ struct JSONWriter {
         bytes.append(contentsOf: scratch)
     }
 
-    fileprivate mutating func write(_ text: String) {
-        bytes.append(UInt8(ascii: "\""))
-        var text = text
-        text.withUTF8 { utf8 in
-            var plain = 0
-            for index in 0..<utf8.count {
-                let byte = unsafe utf8[index]
-                guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { continue }
-                unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[plain..<index]))
-                plain = index + 1
-                escape(byte)
-            }
-            unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[plain...]))
-        }
-        bytes.append(UInt8(ascii: "\""))
-    }
-
-    private mutating func escape(_ byte: UInt8) {
-        bytes.append(UInt8(ascii: "\\"))
-        switch byte {
-        case 0x08: bytes.append(UInt8(ascii: "b"))
-        case 0x09: bytes.append(UInt8(ascii: "t"))
-        case 0x0A: bytes.append(UInt8(ascii: "n"))
-        case 0x0C: bytes.append(UInt8(ascii: "f"))
-        case 0x0D: bytes.append(UInt8(ascii: "r"))
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes.append(byte)
-        default:
-            let digits = Array("0123456789abcdef".utf8)
-            bytes += "u00".utf8
-            bytes.append(digits[Int(byte >> 4)])
-            bytes.append(digits[Int(byte & 15)])
-        }
-    }
-
-    fileprivate mutating func write(_ value: Bool) {
-        bytes += value ? "true".utf8 : "false".utf8
-    }
-
-    fileprivate mutating func writeNull() {
-        bytes += "null".utf8
-    }
-
-    fileprivate mutating func write(_ value: some FixedWidthInteger) {
-        if value < 0 { bytes.append(UInt8(ascii: "-")) }
-        let first = bytes.count
-        var rest = value.magnitude
-        repeat {
-            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-            bytes.append(48 + UInt8(digit))
-            rest = quotient
-        } while rest > 0
-        if bytes.count - first > 1 { bytes[first...].reverse() }
-    }
+    fileprivate mutating func write(_ text: String) { bytes.appendJSON(text) }
+    fileprivate mutating func write(_ value: Bool) { bytes.appendJSON(value) }
+    fileprivate mutating func writeNull() { bytes += "null".utf8 }
+    fileprivate mutating func write(_ value: some FixedWidthInteger) { bytes.appendJSON(value) }
 
     fileprivate mutating func write(_ value: Double) throws {
         guard value.isFinite else {

@@ -52,8 +52,9 @@ struct HoldBatch {
                     question, expiresAt: now + (question.request.ttlSeconds.map { .seconds($0) } ?? holdTime), from: &stock)
                 holds.append(hold)
                 // A refusal is not remembered: stock may return.
-                known[question.key.identity] = Idempotency.Made(hold.id.description, under: question.key)
-                made.append((hold.id.description, question.key))
+                let id = hold.id.description
+                known[question.key.identity] = Idempotency.Made(id, under: question.key)
+                made.append((id, question.key))
                 answers.append(.success(hold.wire(at: now)))
             } catch let problem as Problem {
                 answers.append(.failure(problem))
