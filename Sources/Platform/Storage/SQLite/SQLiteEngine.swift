@@ -45,7 +45,7 @@ final class SQLiteEngine: StorageEngine {
         try pool.writeWithoutTransaction { db in
             // GRDB has set NORMAL by now, which loses the last commits when the power fails.
             try db.execute(sql: "PRAGMA synchronous = FULL")
-            // 16 MB: a page that is written again and again goes to the file once.
+            // 4 MB: a page that is written again and again goes to the file once, and nobody waits long for it.
             try db.execute(sql: "PRAGMA wal_autocheckpoint = 1000")
         }
         commits = GroupCommit(pool: pool, connections: connections)
