@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 
 @main
 struct TicketFlow: AsyncParsableCommand {
@@ -11,6 +12,12 @@ struct TicketFlow: AsyncParsableCommand {
             Start with: ticketflow serve --demo
             """,
         subcommands: [Serve.self, DemoCommand.self, MessagesCommand.self, UserCommand.self, CheckCommand.self, ConfigCommand.self])
+
+    static func main() async {
+        // Databases and mails hold tickets, addresses and links: what is made is for this user's eyes only, in whatever folder.
+        umask(0o077)
+        await main(nil)
+    }
 }
 
 /// The flags that all commands share.

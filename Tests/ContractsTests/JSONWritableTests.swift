@@ -7,7 +7,8 @@ import Values
 @Suite struct JSONWritableTests {
     private static let lines = [
         HoldLine(
-            ticketTypeId: TicketTypeID(), name: "Stehplatz \"vorn\" \\ \n ñ 🎟", quantity: 2, price: Money(.max, .eur), taxRate: 1_900, fee: 150,
+            ticketTypeId: TicketTypeID(), name: "Stehplatz \"vorn\" \\ \n ñ 🎟", quantity: 2, price: Money(.max, .eur), taxRate: 1_900,
+            fee: 150,
             feeIncluded: true),
         HoldLine(ticketTypeId: TicketTypeID(), name: "", quantity: 0, price: Money(-1, .eur), taxRate: 0, fee: .min, feeIncluded: false),
     ]

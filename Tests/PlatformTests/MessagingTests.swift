@@ -280,6 +280,36 @@ final class Journal: Sendable {
     }
 
     @Test(arguments: BrokerKind.allCases)
+    func `a consumer whose database is away spends no try, however long it takes`(kind: BrokerKind) async throws {
+        try await kind.withBroker { broker in
+            try await broker.declare([QueueDeclaration(name: "q.test", patterns: [SomethingHappened.name])])
+            let tries = Mutex(0)
+            let consumer = Consumer(
+                "q.test",
+                [
+                    .on(SomethingHappened.self) { _ in
+                        let number = tries.withLock { tries in
+                            tries += 1
+                            return tries
+                        }
+                        if number < 4 { throw StorageError.unavailable("away") }
+                    }
+                ])
+            let running = Task { try await ConsumerRunner(consumer: consumer, broker: broker, logger: Logger(label: "test")).run() }
+            defer { running.cancel() }
+            let envelope = Envelope(
+                id: MessageID(), time: .now, aggregateID: "a", aggregateVersion: 1, correlationID: nil, traceparent: nil,
+                body: SomethingHappened(text: "a"))
+            try await broker.publish([Message(id: envelope.id, name: SomethingHappened.name, json: try JSON.text(of: envelope))])
+            try await eventually("it is handled") { tries.withLock { $0 } == 4 }
+            try await eventually("the queue is empty") {
+                let state = try await broker.queues().first { $0.name == "q.test" }
+                return state?.ready == 0 && state?.waiting == 0 && state?.dead == 0
+            }
+        }
+    }
+
+    @Test(arguments: BrokerKind.allCases)
     func `a relay sends all that has gathered, and those that were committed behind others`(kind: BrokerKind) async throws {
         try await kind.withBroker { broker in
             try await Engine.sqlite.withDatabase { database, _ in

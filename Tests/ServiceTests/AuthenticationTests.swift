@@ -365,7 +365,7 @@ struct AuthenticationTests {
     @Test func `owners list, add, change and remove members`() async throws {
         try await withService(AuthenticationService.self, settings: Self.cheap) { service in
             let (organizer, owner) = try await service.organizer()
-            let door = try await service.register("door@example.org")
+            let door = try await service.verified("door@example.org")
             let path = "/api/v1/organizers/\(organizer)/members"
             let added = try await service.call(
                 .post, path, as: .user(owner.id), body: NewMember(email: "Door@example.org", role: .door))
@@ -397,7 +397,7 @@ struct AuthenticationTests {
         try await withService(AuthenticationService.self, settings: Self.cheap) { service in
             let (organizer, owner) = try await service.organizer()
             let (foreign, stranger) = try await service.organizer(owner: "stranger@example.org")
-            let manager = try await service.register("manager@example.org")
+            let manager = try await service.verified("manager@example.org")
             let path = "/api/v1/organizers/\(organizer)/members"
             let member = NewMember(email: "manager@example.org", role: .manager)
             #expect(try await service.call(.post, path, as: .user(owner.id), body: member).status == 201)
@@ -491,7 +491,7 @@ struct AuthenticationTests {
             #expect(removed.problem == "last-owner")
             let demoted = try await service.call(.post, path, as: .user(owner.id), body: NewMember(email: owner.email, role: .door))
             #expect(demoted.problem == "last-owner")
-            let second = try await service.register("second@example.org")
+            let second = try await service.verified("second@example.org")
             _ = try await service.call(.post, path, as: .user(owner.id), body: NewMember(email: second.email, role: .owner))
             // Two owners who remove each other at once: one stays.
             let answers = try await service.all(of: 2) { number in
@@ -510,6 +510,11 @@ struct AuthenticationTests {
             let unknown = try await service.call(
                 .post, path, as: .user(owner.id), body: NewMember(email: "nobody@example.org", role: .door))
             #expect(unknown.status == 422)
+            // Anybody may have registered it; the answer is that for an unknown one.
+            let claimed = try await service.register("claimed@example.org")
+            let unverified = try await service.call(.post, path, as: .user(owner.id), body: NewMember(email: claimed.email, role: .manager))
+            #expect(unverified.status == 422 && unverified.text.contains("verified") && !unverified.text.contains("\(claimed.id)"))
+            #expect(try await service.count("membership") == 1)
             for json in [#"{"email":"owner@example.org","role":"king"}"#, #"{"email":"owner@example.org"}"#, #"{"email":1,"role":"door"}"#]
             {
                 #expect(try await service.call(.post, path, as: .user(owner.id), json: json).status == 422)
@@ -691,6 +696,14 @@ extension ServiceHarness<AuthenticationService> {
         let answer = try await call(
             .post, "/api/v1/auth/register", body: Registration(email: email, password: Self.password, name: "Somebody"))
         return try answer.json(RegistrationAnswer.self).user
+    }
+
+    /// An account whose owner has followed the link in the mail.
+    func verified(_ email: String) async throws -> User {
+        let user = try await register(email)
+        let token = try await sent(UserRegistered.self).first { $0.userId == user.id }?.verificationToken
+        #expect(try await call(.post, "/api/v1/auth/verify-email", body: VerifyEmailRequest(token: token ?? "")).status == 204)
+        return user
     }
 
     func login(_ email: String, _ password: String = "correct horse") async throws -> Answer {

@@ -397,6 +397,30 @@ import Values
         }
     }
 
+    @Test func `an order whose coupon another request has bound does not vanish`() async throws {
+        try await withHouse { house in
+            let type = try await house.makeOffer(10)
+            try await house.makeCoupon("ONE", percent: 50, uses: 1)
+            let cart = try await house.fill(type)
+            _ = try await house.enter("ONE", in: cart)
+            // The first request has bound the coupon's use, and goes on to charge.
+            house.intercept(.ticketManager) { _, _ in throw Problem.unavailable("Away.") }
+            #expect(try await house.askCheckout(cart).status == 503)
+            house.stopIntercepting(.ticketManager)
+            // A second one, pressed at the same moment, was told before it that the limit is reached.
+            house.intercept(.couponManager) { request, next in
+                if request.method == .put { throw Problem(422, "coupon-limit-reached", "This coupon was used up") }
+                return try await next(request)
+            }
+            #expect(try await house.askCheckout(cart).status == 422)
+            house.stopIntercepting(.couponManager)
+            #expect(try await house.sales.text("SELECT status AS text FROM sales_order") == "draft")
+            try await house.reconcile()
+            try await house.announce()
+            #expect(try await house.sales.text("SELECT status AS text FROM sales_order") == "paid")
+        }
+    }
+
     @Test func `an order that was paid late keeps the discount that was shown, though its use was released`() async throws {
         try await withHouse { house in
             let type = try await house.makeOffer(10)

@@ -348,6 +348,42 @@ import Values
         }
     }
 
+    @Test func `additions to a hold that was emptied take turns, though they share no pool`() async throws {
+        try await withTickets { service, stage in
+            let pools = [try await service.makePool(stage, 50), try await service.makePool(stage, 50)]
+            var types: [TicketTypeID] = []
+            for pool in pools { types.append(try await service.makeType(stage, [pool])) }
+            for _ in 0..<5 {
+                let hold = try await service.hold(stage.event, [(types[0], 1)])
+                #expect(try await service.change(hold.id, [(types[0], 0)]).status == 200)
+                let answers = try await service.atOnce(4) { [types] number in
+                    try await service.change(hold.id, [(types[number % 2], 1)], relative: true)
+                }
+                #expect(answers.statuses() == [200: 4])
+                let held = try await service.call(.get, "/api/v1/holds/\(hold.id)", as: .service(.salesManager)).json(Hold.self)
+                #expect(Set(held.lines.map(\.ticketTypeId)) == Set(types) && held.lines.allSatisfy { $0.quantity == 2 })
+            }
+            try await service.expectBalancedBooks()
+        }
+    }
+
+    @Test func `a hold has no more tickets than can be fulfilled in one go`() async throws {
+        try await withTickets { service, stage in
+            let pool = try await service.makePool(stage, 3_000)
+            let types = [try await service.makeType(stage, [pool]), try await service.makeType(stage, [pool])]
+            let refused = try await service.askHold(stage.event, [(types[0], 600), (types[1], 401)])
+            #expect(refused.status == 422 && refused.text.contains("1,000 tickets together"))
+            #expect(try await service.askHold(stage.event, [(types[0], .max), (types[1], .max)]).status == 422)
+            let hold = try await service.hold(stage.event, [(types[0], 600), (types[1], 400)])
+            for relative in [true, false] {
+                let more = try await service.change(hold.id, [(types[1], relative ? 1 : 401)], relative: relative)
+                #expect(more.status == 422 && more.text.contains("1,000 tickets together"))
+            }
+            #expect(try await service.level(pool) == [1_000, 0])
+            #expect(try await service.issue(stage.event, [(types[0], 600), (types[1], 400)]).count == 1_000)
+        }
+    }
+
     // MARK: Bound holds
 
     @Test func `a hold that is bound obeys its order alone`() async throws {

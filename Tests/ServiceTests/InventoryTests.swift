@@ -169,6 +169,43 @@ import Values
         }
     }
 
+    @Test func `of two changes at once under one ETag one wins, and loses nothing to the other`() async throws {
+        try await withTickets { service, stage in
+            let type = try await service.makeType(stage, [try await service.makePool(stage, 10)])
+            let path = "/api/v1/ticket-types/\(type)"
+            for round in 1...8 {
+                let etag = try await service.call(.get, path, as: stage.manager).headers[.eTag]
+                let changes = [
+                    TicketTypeChange(price: Money(Int64(2_000 + round), .eur)), TicketTypeChange(maxPerOrder: Int64(10 + round)),
+                ]
+                let answers = try await service.atOnce(2) { number in
+                    try await service.call(.patch, path, as: stage.manager, headers: ["If-Match": etag ?? ""], body: changes[number])
+                }
+                #expect(answers.statuses() == [200: 1, 412: 1])
+                let now = try await service.call(.get, path, as: stage.manager).json(TicketType.self)
+                #expect((now.price == changes[0].price) != (now.maxPerOrder == changes[1].maxPerOrder))
+            }
+            let versions = try await service.sent(TicketTypeChanged.self).map(\.ticketType.version)
+            #expect(versions.sorted() == Array(1...9))
+        }
+    }
+
+    @Test func `sale windows are read in the time zone that the event has now`() async throws {
+        try await withTickets { service, stage in
+            let pool = try await service.makePool(stage, 10)
+            let vienna = try await service.makeType(stage, [pool]) { $0.salesStart = "2027-05-01T10:00:00" }
+            _ = stage.change(stage.event) { $0.timeZone = "America/New_York" }
+            let newYork = try await service.makeType(stage, [pool]) { $0.salesStart = "2027-05-01T10:00:00" }
+            func start(_ type: TicketTypeID) async throws -> Instant? {
+                try await service.call(.get, "/api/v1/ticket-types/\(type)", as: stage.manager).json(TicketType.self).salesStart
+            }
+            #expect(try await start(vienna) == Instant("2027-05-01T08:00:00Z"))
+            #expect(try await start(newYork) == Instant("2027-05-01T14:00:00Z"))
+            try await service.changeType(stage, vienna, TicketTypeChange(salesStart: "2027-05-01T10:00:00"))
+            #expect(try await start(vienna) == Instant("2027-05-01T14:00:00Z"))
+        }
+    }
+
     @Test func `a ticket type is changed under its ETag, and told of`() async throws {
         try await withTickets { service, stage in
             let type = try await service.makeType(stage, [try await service.makePool(stage, 5)])

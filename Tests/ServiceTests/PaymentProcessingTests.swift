@@ -373,6 +373,11 @@ struct PaymentProcessingTests {
             try await payments.attempt(Self.declined)
             #expect(try await payments.attempt(Self.card).problem == "too-many-attempts")
         }
+        try await withPayments(settings: ["attempts.most": 1]) { payments in
+            try await payments.create(Self.confirmed)
+            #expect(try await payments.attempt(Self.card).problem == "too-many-attempts")
+            #expect(try await payments.current().attempts.map(\.status) == [.requiresAction], "the last one may succeed yet")
+        }
         try await withPayments { payments in
             try await payments.create(Self.declined, expires: .now - .seconds(1))
             #expect(try await payments.attempt(Self.card).problem == "payment-closed")
@@ -725,6 +730,24 @@ struct PaymentProcessingTests {
             #expect(try await payments.current().disputes?.map(\.state) == [.won, .lost])
             #expect(try await payments.refund("two", 1).problem == "exceeds-refundable")
             try await payments.expectBalancedLedger(["capture", "dispute"])
+        }
+    }
+
+    @Test func `money that is disputed after its refund was asked for is not given back twice`() async throws {
+        try await withPayments { payments in
+            let payment = try await payments.create(Self.card).json(Payment.self)
+            let refund = try await payments.refund("one", 600).json(Refund.self)
+            try await payments.webhook(
+                SandboxEvent(
+                    id: "a-opened", type: "dispute.opened", attemptId: payment.attempts.first?.id, disputeId: "a",
+                    amount: Money(1_000, .eur)))
+            let submit = "/internal/v1/refunds/\(refund.id)/submit"
+            let submitted = try await payments.service.call(.post, submit, as: .service(.salesManager))
+            #expect(submitted.status == 200, "\(submitted.text)")
+            #expect(try submitted.json(Refund.self).status == .failed)
+            #expect(try await payments.current().refunds.map(\.status) == [.failed])
+            #expect(try await payments.service.sent(PaymentChanged.self).last?.payment.refunds.map(\.status) == [.failed])
+            try await payments.expectBalancedLedger(["capture"])
         }
     }
 

@@ -506,6 +506,32 @@ import Values
 
     // MARK: Disputes
 
+    @Test func `a dispute that could not be followed is looked at again`() async throws {
+        try await withHouse { house in
+            let bought = try await house.buy(try await house.makeOffer(5))
+            try await house.announce()
+            let code = try #require(bought.order.tickets.first?.code)
+            let payment = try await house.payment(of: bought.order.id)
+            let (dispute, attempt) = (DisputeID(), try #require(payment.attempts.first?.id))
+            var disputed = payment
+            disputed.disputes = [PaymentDispute(id: dispute, state: .opened, amount: Money(1_000, .eur))]
+            disputed.version += 1
+            try await house.payments.sql(
+                """
+                INSERT INTO dispute (id, payment_id, attempt_id, provider, reference, amount, currency, state, created_at)
+                VALUES (\(dispute), \(payment.id), \(attempt), 'sandbox', 'd', 1000, 'EUR', 'opened', 1)
+                """)
+            // Its message becomes a dead letter: TicketManager is away for longer than it is tried.
+            house.intercept(.ticketManager) { _, _ in throw Problem.unavailable("Away.") }
+            #expect(await (try? house.sales.deliver(PaymentChanged(payment: disputed))) == nil)
+            house.stopIntercepting(.ticketManager)
+            #expect(try await house.tickets.read(code, house.stage).result == .admitted)
+            try await house.reconcile()
+            #expect(try await house.tickets.read(code, house.stage).reason == "blocked")
+            #expect(try await house.sales.number("SELECT COUNT(*) AS number FROM sales_order WHERE is_settled = FALSE") == 0)
+        }
+    }
+
     @Test func `while money is disputed its tickets open no door; won they do again, lost they never do`() async throws {
         try await withHouse { house in
             let type = try await house.makeOffer(5)

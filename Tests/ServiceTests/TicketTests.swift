@@ -242,6 +242,21 @@ import Values
         }
     }
 
+    @Test func `who handed a ticket on gets nothing back for it by themselves, for another stands at the door with it`() async throws {
+        try await withTickets(peers: { $0.enterBuyer("secret") }) { service, stage in
+            let type = try await service.makeType(stage, [try await service.makePool(stage, 10)])
+            let tickets = try await service.issue(stage.event, [(type, 2)])
+            #expect(try await service.transfer(tickets[0].id, "secret").status == 200)
+            let refused = try await service.block("refund-1", tickets)
+            #expect(refused.status == 409 && refused.problem == "ticket-transferred")
+            let new = try #require(try await service.sent(TicketTransferred.self).first?.ticket.code)
+            #expect(try await service.read(new, stage).result == .admitted)
+            // What was not handed on, and what staff insist on, goes back.
+            #expect(try await service.block("refund-2", [tickets[1]]).status == 204)
+            #expect(try await service.block("refund-3", tickets, insist: true).status == 204)
+        }
+    }
+
     @Test func `who got a ticket may hand it on, and then has it no more`() async throws {
         try await withTickets(peers: { $0.enterBuyer("secret") }) { service, stage in
             let type = try await service.makeType(stage, [try await service.makePool(stage, 10)])

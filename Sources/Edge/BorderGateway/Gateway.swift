@@ -42,6 +42,7 @@ package final class Gateway: Sendable {
     private let responders: [ServiceName: ServiceResponder]
     let operations: Operations
     private let verifier: IdentityVerifier
+    let unsent = UnsentAnswers()
     private let limiter = RateLimiter(capacity: Gateway.owners)
     private let settings: LiveSettings<Policy>
     let firewall: Firewall
@@ -84,11 +85,12 @@ package final class Gateway: Sendable {
 
     /// Whether a request is proper, has somewhere to go, and its sender has not sent too many.
     func admit(_ head: HTTPRequestHead, by policy: Policy, peer: IPAddress, scheme: String) throws(Refusal) -> Admission {
-        let target = try HeadPolicy.check(head)
         let client = policy.addresses.find(peer: peer, forwardedFor: head.headers["x-forwarded-for"])
-        let requestID = RequestID.of(head.headers.first(name: "x-request-id"))
         let now = Int64(NIODeadline.now().uptimeNanoseconds)
+        // Also of what is not proper: on one connection of HTTP/2 there may be any number of it.
         if let rule = policy.perAddress { _ = try take(rule, of: client.household, on: "", at: now) }
+        let target = try HeadPolicy.check(head)
+        let requestID = RequestID.of(head.headers.first(name: "x-request-id"))
         let plan: Plan
         switch policy.routes.find(head, target) {
         case .found(let found, _): plan = found

@@ -94,7 +94,7 @@ struct Access: Sendable {
     /// in its path after another's.
     func demandReading(file path: [String], by user: User?) throws {
         guard let user, !user.readsAll else { return }
-        let names = path.map { component in String(component.prefix { $0 != "." }) }
+        let names = Access.names(in: path.map { String($0) })
         guard let first = names.first, isOpen(first, to: user),
             names.dropFirst().allSatisfy({ owner(of: $0) == nil || isOpen($0, to: user) })
         else { throw Problem.forbidden("The user \(user.name) may not read this file.") }
@@ -103,10 +103,17 @@ struct Access: Sendable {
     /// Holds that nothing in the path of a file that was found is named after an application of others.
     func demandReading(found path: String, by user: User?) throws {
         guard let user, !user.readsAll else { return }
-        let names = path.split(separator: "/").map { component in String(component.prefix { $0 != "." }) }
+        let names = Access.names(in: path.split(separator: "/").map(String.init))
         guard names.allSatisfy({ owner(of: $0) == nil || isOpen($0, to: user) }) else {
             throw Problem.forbidden("The user \(user.name) may not read these settings.")
         }
+    }
+
+    /// The folders and the file of a path, the file without its ending. An application's name may have dots.
+    private static func names(in path: [String]) -> [String] {
+        guard let file = path.last else { return [] }
+        guard let dot = file.lastIndex(of: ".") else { return path }
+        return path.dropLast() + [String(file[..<dot])]
     }
 
     private func isOpen(_ name: String, to user: User) -> Bool {
@@ -114,8 +121,8 @@ struct Access: Sendable {
         return owner == Access.shared || user.applications.contains(owner)
     }
 
-    /// The application with the longest name that this name is, or begins with.
+    /// The application with the longest name that this name is, or begins with, before a profile or a further ending.
     private func owner(of name: String) -> String? {
-        applications.first { name == $0 || (name.hasPrefix($0) && name.dropFirst($0.count).first == "-") }
+        applications.first { name == $0 || (name.hasPrefix($0) && "-.".contains(name.dropFirst($0.count).first ?? "x")) }
     }
 }

@@ -112,7 +112,7 @@ package final class Balancer: Sendable {
             guard state.circuit.letsThrough(at: now) else { return nil }
             guard let chosen = Balancer.choose(among: state.places, after: tried, at: now) else { return nil }
             state.places[chosen].inHand += 1
-            state.circuit.asks(state.places[chosen].instance)
+            state.circuit.asks(state.places[chosen].instance, at: now)
             return state.places[chosen].instance
         }
     }

@@ -20,7 +20,7 @@ package struct Circuit: Sendable {
     private enum State {
         case closed
         case open(until: Instant, times: Int)
-        case trying(Instance, times: Int)
+        case trying(Instance, times: Int, since: Instant)
     }
 
     private var state = State.closed
@@ -37,7 +37,8 @@ package struct Circuit: Sendable {
         switch state {
         case .closed: true
         case .open(let until, _): now >= until
-        case .trying: false
+        // One that takes its time, such as a long upload, does not keep all others away.
+        case .trying(_, _, let since): now >= since + Circuit.longest
         }
     }
 
@@ -46,13 +47,16 @@ package struct Circuit: Sendable {
         switch state {
         case .closed: nil
         case .open(let until, _): now < until ? until - now : nil
-        case .trying: Circuit.shortest
+        case .trying(_, _, let since): now >= since + Circuit.longest ? nil : Circuit.shortest
         }
     }
 
     /// A request that was let through goes there.
-    mutating func asks(_ instance: Instance) {
-        if case .open(_, let times) = state { state = .trying(instance, times: times) }
+    mutating func asks(_ instance: Instance, at now: Instant) {
+        switch state {
+        case .closed: break
+        case .open(_, let times), .trying(_, let times, _): state = .trying(instance, times: times, since: now)
+        }
     }
 
     /// - Parameters:
@@ -65,11 +69,11 @@ package struct Circuit: Sendable {
         }
         switch state {
         case .closed: state = .open(until: now + Circuit.shortest, times: 1)
-        case .trying(instance, let times) where wasInVain:
+        case .trying(instance, let times, _) where wasInVain:
             let time = TimeSpan(microseconds: Circuit.shortest.microseconds << min(times, 5))
             state = .open(until: now + min(time, Circuit.longest), times: times + 1)
         // It found out nothing: the next one may.
-        case .trying(instance, let times): state = .open(until: now, times: times)
+        case .trying(instance, let times, _): state = .open(until: now, times: times)
         case .open, .trying: break
         }
     }

@@ -1,5 +1,6 @@
-internal import FoundationEssentials
+import FoundationEssentials
 internal import NIOPosix
+internal import Values
 
 /// Puts each mail into a file instead of sending it, for a system that has no mail server: `<messageID>.eml`, which any
 /// mail program opens.

@@ -1,8 +1,10 @@
+import Values
+
 /// A mailbox: an address, and the name that mail programs show for it.
 package struct MailAddress: Hashable, Sendable {
     /// Any text, or nil.
     package var name: String?
-    /// `local@domain` in ASCII (a domain beyond ASCII in its `xn--` form), without quotes or brackets.
+    /// As `EmailAddress` says what one is.
     package var address: String
 
     package init(name: String? = nil, _ address: String) {
@@ -10,39 +12,5 @@ package struct MailAddress: Hashable, Sendable {
         self.address = address
     }
 
-    /// Whether the address has a form that this program sends mail to: a dot-atom of at most 64 bytes, `@`, and a domain
-    /// name; 254 bytes in all (RFC 5321, 4.5.3.1; RFC 5322, 3.4.1).
-    ///
-    /// Quoted local parts, comments and address literals are refused: nobody has such an address, and each is a way to
-    /// say one thing to this program and another to the next server.
-    package var isValid: Bool {
-        let bytes = Array(address.utf8)
-        guard bytes.count <= 254, let at = bytes.lastIndex(of: UInt8(ascii: "@")) else { return false }
-        let local = bytes[..<at]
-        let domain = bytes[(at + 1)...]
-        return local.count <= 64
-            && local.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-                .allSatisfy { !$0.isEmpty && $0.allSatisfy(\.isAtomText) }
-            && domain.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-                .allSatisfy { label in
-                    (1...63).contains(label.count) && label.allSatisfy { $0.isLetterOrDigit || $0 == UInt8(ascii: "-") }
-                        && label.first != UInt8(ascii: "-") && label.last != UInt8(ascii: "-")
-                }
-    }
-}
-
-extension UInt8 {
-    /// RFC 5322, 3.2.3.
-    var isAtomText: Bool {
-        isLetterOrDigit || "!#$%&'*+-/=?^_`{|}~".utf8.contains(self)
-    }
-
-    var isLetterOrDigit: Bool {
-        switch self {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "a")...UInt8(ascii: "z"):
-            true
-        default: false
-        }
-    }
+    package var isValid: Bool { EmailAddress.isValid(address) }
 }

@@ -1,3 +1,5 @@
+import Values
+
 /// Header text as the wire has it: 7 bits, in lines of at most 76 columns (RFC 5322, 2.2.3; RFC 2047).
 ///
 /// All functions expect text that ``MailMessage/validate()`` has let pass: nothing below U+0020 but tabs.

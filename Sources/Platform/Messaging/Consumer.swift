@@ -1,5 +1,6 @@
 package import Logging
 import ServiceLifecycle
+import Storage
 import Values
 
 /// A queue of a service and what it does with each event.
@@ -58,7 +59,7 @@ package struct ConsumerRunner: Service {
     }
 
     package func run() async throws {
-        while !Task.isCancelled, !Task.isShuttingDownGracefully {
+        while !isToStop {
             do {
                 try await broker.consume(consumer.queue, concurrency: consumer.concurrency) { message in
                     await handle(message)
@@ -73,17 +74,41 @@ package struct ConsumerRunner: Service {
         }
     }
 
+    /// Where the consumer's database is away, the message is kept in hand and no try is spent: as many as come meanwhile would be dead
+    /// letters though nothing is wrong with them.
     private func handle(_ message: Message) async -> Outcome {
-        do {
-            try await consumer.handle(message)
-            return .handled
-        } catch {
-            logger.warning(
-                "a message was not handled",
-                metadata: [
-                    "queue": "\(consumer.queue)", "event": "\(message.name)", "id": "\(message.id)", "error": "\(error)",
-                ])
-            return .failed(reason: "\(error)")
+        var pause = ConsumerRunner.firstPause
+        while true {
+            do {
+                try await consumer.handle(message)
+                return .handled
+            } catch {
+                if pause == ConsumerRunner.firstPause {
+                    logger.warning(
+                        "a message was not handled",
+                        metadata: [
+                            "queue": "\(consumer.queue)", "event": "\(message.name)", "id": "\(message.id)", "error": "\(error)",
+                        ])
+                }
+                let next = ContinuousClock.now + pause
+                while ConsumerRunner.isOutage(error), !isToStop, ContinuousClock.now < next {
+                    try? await Task.sleep(for: .milliseconds(100))
+                }
+                guard ConsumerRunner.isOutage(error), !isToStop else { return .failed(reason: "\(error)") }
+                pause = min(pause * 2, ConsumerRunner.longestPause)
+            }
+        }
+    }
+
+    private var isToStop: Bool { Task.isCancelled || Task.isShuttingDownGracefully }
+
+    private static let firstPause = Duration.milliseconds(500)
+    private static let longestPause = Duration.seconds(5)
+
+    private static func isOutage(_ error: any Error) -> Bool {
+        switch error {
+        case StorageError.unavailable, StorageError.outcomeUnknown: true
+        default: false
         }
     }
 }

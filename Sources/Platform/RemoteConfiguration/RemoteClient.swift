@@ -114,6 +114,9 @@ struct RemoteClient: Sendable {
     func listen(to application: String, at url: String, onEvent: (ServerSentEvent) -> Void) async throws -> Bool {
         let response = try await http.execute(request(application, url, accept: "text/event-stream"), deadline: .distantFuture)
         guard response.status == .ok, response.headers.first(name: "Content-Type")?.hasPrefix("text/event-stream") == true else {
+            if response.status.code >= 500 || response.status == .unauthorized {
+                throw Failure(description: "\(url) answers \(response.status.code) to who listens")
+            }
             return false
         }
         var parser = ServerSentEventParser()

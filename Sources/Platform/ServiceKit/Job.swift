@@ -17,6 +17,9 @@ package struct Job: Sendable {
         self.interval = interval
         self.work = work
     }
+
+    /// Whether work that is long ends here, for the process stops. What is left is for the next start, or for another instance.
+    package static var isToStop: Bool { Task.isCancelled || Task.isShuttingDownGracefully }
 }
 
 package struct JobRunner: Service {
@@ -34,14 +37,14 @@ package struct JobRunner: Service {
     package func run() async throws {
         let stop = Signal()
         await withGracefulShutdownHandler {
-            while !Task.isCancelled, !Task.isShuttingDownGracefully {
+            while !Job.isToStop {
                 do {
                     try await Correlation.$current.withValue(Correlation(id: "job:\(job.name)")) { try await job.work() }
                 } catch {
                     logger.warning("a job failed; it is tried again", metadata: ["job": "\(job.name)", "error": "\(error)"])
                 }
                 let begin = ContinuousClock.now
-                while !Task.isCancelled, !Task.isShuttingDownGracefully {
+                while !Job.isToStop {
                     let left = job.interval().duration - (ContinuousClock.now - begin)
                     guard left > .zero else { break }
                     // The signal's clock ticks ten times a second; what is wanted more often sleeps.

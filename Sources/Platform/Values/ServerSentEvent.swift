@@ -24,23 +24,27 @@ package struct ServerSentEvent: Hashable, Sendable {
 package struct ServerSentEventParser {
     /// An event that does not end, or is none.
     package struct TooLong: Error, CustomStringConvertible {
-        package var description: String { "the stream of events has one of more than \(ServerSentEventParser.longest) bytes" }
+        fileprivate let longest: Int
+        package var description: String { "the stream of events has one of more than \(longest) bytes" }
     }
 
-    private static let longest = 4 << 20
+    private let longest: Int
 
     private var line: [UInt8] = []
     private var event = ServerSentEvent()
     private var hasData = false
 
-    package init() {}
+    /// - Parameter longest: of an event, in bytes.
+    package init(longest: Int = 4 << 20) {
+        self.longest = longest
+    }
 
     /// Throws `TooLong`.
     package mutating func take(_ bytes: some Sequence<UInt8>) throws -> [ServerSentEvent] {
         var events: [ServerSentEvent] = []
         for byte in bytes {
             guard byte == UInt8(ascii: "\n") else {
-                guard line.count + event.data.count < ServerSentEventParser.longest else { throw TooLong() }
+                guard line.count + event.data.count < longest else { throw TooLong(longest: longest) }
                 line.append(byte)
                 continue
             }

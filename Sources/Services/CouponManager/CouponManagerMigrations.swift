@@ -1,7 +1,11 @@
 import Storage
 
 enum CouponManagerMigrations {
-    static let all = [coupons]
+    static let all = [coupons, usesOfCarts]
+
+    /// A cart's use is looked for under its coupon's lock, beside those of all other carts.
+    private static let usesOfCarts = Migration(
+        "0002-uses-of-carts", "CREATE INDEX coupon_use_cart ON coupon_use (cart_id) WHERE state = 'reserved';")
 
     /// `coupon_history` is the audit log, and holds the terms of each version: a use keeps those that it was reserved under.
     private static let coupons = Migration(

@@ -28,16 +28,19 @@ struct DeliverySender: Sendable {
         let due = try await database.write { tx in try DeliveryStore.claim(limit: DeliverySender.batch, lease: lease, in: tx) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             var waiting = due[...]
-            for delivery in waiting.prefix(concurrency) { group.addTask { try await send(delivery) } }
+            // Whoever begins by then is done before the lease is over.
+            let safe = Instant.now + TimeSpan(microseconds: lease.microseconds / 8)
+            for delivery in waiting.prefix(concurrency) { group.addTask { try await send(delivery, safeUntil: safe) } }
             waiting = waiting.dropFirst(concurrency)
             while try await group.next() != nil {
-                if let delivery = waiting.popFirst() { group.addTask { try await send(delivery) } }
+                // Who is to stop leaves the rest, which is due again when the lease is over.
+                if !Job.isToStop, let delivery = waiting.popFirst() { group.addTask { try await send(delivery, safeUntil: safe) } }
             }
         }
         return due.count
     }
 
-    private func send(_ delivery: Delivery) async throws {
+    private func send(_ delivery: Delivery, safeUntil safe: Instant) async throws {
         do {
             let mail: MailMessage
             switch try await composer.compose(delivery) {
@@ -49,6 +52,7 @@ struct DeliverySender: Sendable {
                 return
             }
             try await faults.point("notification.mail-composed")
+            guard try await isMine(delivery, safeUntil: safe) else { return }
             try await postOffice.mailer.send(mail)
             try await faults.point("notification.mail-sent")
             try await database.write { tx in try DeliveryStore.sent(delivery.id, subject: mail.subject, in: tx) }
@@ -59,6 +63,13 @@ struct DeliverySender: Sendable {
         } catch {
             try await fail(delivery, error)
         }
+    }
+
+    /// Where those that were taken with it have taken long, its lease is prolonged; one that was over is another's by now.
+    private func isMine(_ delivery: Delivery, safeUntil safe: Instant) async throws -> Bool {
+        if .now <= safe { return true }
+        let lease = configuration.lease
+        return try await database.write { tx in try DeliveryStore.keep(delivery, lease: lease, in: tx) }
     }
 
     private func fail(_ delivery: Delivery, _ error: any Error) async throws {

@@ -47,6 +47,15 @@ enum DeliveryStore {
         }
     }
 
+    /// Prolongs the lease of one that is sent now. False where it was over, and somebody else has taken it.
+    static func keep(_ delivery: Delivery, lease: TimeSpan, in tx: Transaction) throws -> Bool {
+        try tx.execute(
+            """
+            UPDATE delivery SET next_attempt_at = \(try tx.now + lease)
+            WHERE id = \(delivery.id) AND attempts = \(delivery.attempts) AND \(isPending)
+            """) == 1
+    }
+
     static func sent(_ id: DeliveryID, subject: String, in tx: Transaction) throws {
         try tx.queue(
             """

@@ -42,7 +42,10 @@ struct PaymentProcessingJobs: Sendable {
                 if change.isCapture { await announcements.tell(change.payment) }
             } catch {
                 try await database.write { tx in
-                    guard var attempt = try AttemptStore.find(id, in: tx), attempt.isLive else { return }
+                    // Under the payment's lock, so that nothing is written back that another has changed meanwhile.
+                    guard try PaymentStore.lock(ofAttempt: id, in: tx) != nil, var attempt = try AttemptStore.find(id, in: tx),
+                        attempt.isLive
+                    else { return }
                     attempt.checkAt = configuration.nextCheck(after: attempt.checks, from: try tx.now)
                     attempt.checks += 1
                     try AttemptStore.save(attempt, in: tx)
@@ -74,7 +77,9 @@ struct PaymentProcessingJobs: Sendable {
                 _ = try await refunds.submit(id)
             } catch {
                 try await database.write { tx in
-                    guard var refund = try RefundStore.find(id, in: tx), refund.checkAt != nil else { return }
+                    guard try PaymentStore.lock(ofRefund: id, in: tx) != nil, var refund = try RefundStore.find(id, in: tx),
+                        refund.checkAt != nil
+                    else { return }
                     refund.checkAt = configuration.nextCheck(after: refund.checks, from: try tx.now)
                     refund.checks += 1
                     try RefundStore.save(refund, in: tx)

@@ -32,11 +32,17 @@ struct CSV: Hashable, Sendable {
             .map { $0 + "\r\n" }.joined()
     }
 
-    /// - Parameter next: the cursor of the page that follows, told in the field `Link` (RFC 8288).
-    func reply(named name: String, next: String?) -> Reply {
+    /// - Parameters:
+    ///   - next: the cursor of the page that follows, told in the field `Link` (RFC 8288) together with all else that was asked.
+    ///   - call: what was asked.
+    func reply(named name: String, next: String? = nil, to call: Call) -> Reply {
         var reply = Reply.bytes(Array(text.utf8), type: "text/csv; charset=utf-8")
         reply.headers[.contentDisposition] = "attachment; filename=\"\(name).csv\""
-        if let next { reply.headers[.link] = "<?after=\(next.percentEncoded())>; rel=\"next\"" }
+        if let next {
+            let asked = call.query.pairs.filter { !["after", "format"].contains($0.name) } + [("format", "csv"), ("after", next)]
+            let query = asked.map { "\($0.name.percentEncoded())=\($0.value.percentEncoded())" }.joined(separator: "&")
+            reply.headers[.link] = "<?\(query)>; rel=\"next\""
+        }
         return reply
     }
 

@@ -28,7 +28,7 @@ struct ReportRoutes {
             try ReportStore(scope: scope, period: query.period, tx: tx).popularEvents(after: cursor, limit: query.limit + 1)
         }
         let page = Page(rows, limit: query.limit) { "\(ReportStore.Cursor(tickets: $0.ticketsSold, id: "\($0.eventId)"))" }
-        guard !query.asCSV else { return CSV(page.items).reply(named: "popular-events", next: page.next) }
+        guard !query.asCSV else { return CSV(page.items).reply(named: "popular-events", next: page.next, to: call) }
         return try .ok(PopularEventsReport(items: page.items, next: page.next))
     }
 
@@ -40,7 +40,7 @@ struct ReportRoutes {
             try ReportStore(scope: scope, period: query.period, tx: tx).topTickets(after: cursor, limit: query.limit + 1)
         }
         let page = Page(rows, limit: query.limit) { "\(ReportStore.Cursor(tickets: $0.ticketsSold, id: "\($0.ticketTypeId)"))" }
-        guard !query.asCSV else { return CSV(page.items).reply(named: "top-tickets", next: page.next) }
+        guard !query.asCSV else { return CSV(page.items).reply(named: "top-tickets", next: page.next, to: call) }
         return try .ok(TopTicketsReport(items: page.items, next: page.next))
     }
 
@@ -59,7 +59,7 @@ struct ReportRoutes {
         let cut = beginnings.count > query.limit ? beginnings[query.limit] : nil
         let items = cut.map { cut in points.filter { $0.from < cut } } ?? points
         let next = cut.map { "\($0)" }
-        guard !query.asCSV else { return CSV(items).reply(named: "revenue", next: next) }
+        guard !query.asCSV else { return CSV(items).reply(named: "revenue", next: next, to: call) }
         return try .ok(RevenueReport(interval: interval, items: items, next: next))
     }
 
@@ -72,7 +72,7 @@ struct ReportRoutes {
             throw Problem.notFound("event")
         }
         try await authentication.require(.analyst, of: organizer, for: call.identity, what: "event")
-        return asCSV ? CSV(report.ticketTypes).reply(named: "event", next: nil) : try .ok(report)
+        return asCSV ? CSV(report.ticketTypes).reply(named: "event", to: call) : try .ok(report)
     }
 
     /// The organizer that is asked for, or all that the caller may see.

@@ -52,6 +52,7 @@ struct Reconciler: Sendable {
         case .paid:
             let payment = order.choice == nil ? nil : try await payments.payment(of: order.id)
             if let payment { try await purchase.remember(payment, of: order) }
+            try await purchase.followDisputes(of: order)
             try await purchase.settle(order, payment)
             if payment?.state == .open {
                 // To be paid at the door. Payments tells when that is done; until then there is no hurry.
@@ -64,9 +65,8 @@ struct Reconciler: Sendable {
 
     /// False where the buyer has used the coupon up: an order whose payment was not begun is not made at that price.
     private func bindCoupon(of order: OrderRecord) async throws -> Bool {
-        guard let use = order.couponUseID else { return true }
         do {
-            _ = try await coupons.bind(use, order.couponBinding(margin: purchase.configuration.holdMargin))
+            try await purchase.bindCoupon(of: order)
             return true
         } catch let problem as Problem where problem.status == 409 || problem.status == 422 {
             return false

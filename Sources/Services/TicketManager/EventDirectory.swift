@@ -9,7 +9,6 @@ struct EventFacts: Sendable {
     let id: EventID
     let organizerID: OrganizerID
     let currency: Currency
-    let timeZone: String
     /// A draft does not exist for anybody but its organizer's staff, and nothing of it is sold.
     let isPublic: Bool
 }
@@ -42,10 +41,9 @@ final class EventDirectory: Sendable {
 
     private func stored(_ id: EventID) async throws -> EventFacts? {
         try await database.read { tx in
-            try tx.row("SELECT organizer_id, currency, time_zone, is_public FROM event WHERE id = \(id)").map { row in
+            try tx.row("SELECT organizer_id, currency, is_public FROM event WHERE id = \(id)").map { row in
                 EventFacts(
-                    id: id, organizerID: try row["organizer_id"], currency: try row["currency"], timeZone: try row["time_zone"],
-                    isPublic: try row["is_public"])
+                    id: id, organizerID: try row["organizer_id"], currency: try row["currency"], isPublic: try row["is_public"])
             }
         }
     }
@@ -63,8 +61,12 @@ final class EventDirectory: Sendable {
                     """)
             }
         }
-        return EventFacts(
-            id: id, organizerID: event.organizerId, currency: event.currency, timeZone: event.timeZone, isPublic: isPublic)
+        return EventFacts(id: id, organizerID: event.organizerId, currency: event.currency, isPublic: isPublic)
+    }
+
+    /// As it is now: an organizer may correct it, also after the event was published.
+    func timeZone(of id: EventID) async throws -> String {
+        try await eventManager.event(id).timeZone
     }
 }
 

@@ -20,7 +20,7 @@ extension Check {
             """
             SELECT refund.order_id || ' ' || refund.cause || ' gives back ' || refund.amount || ', for its units '
                 || COALESCE(SUM(refund_unit.amount), 0) AS finding
-            FROM refund LEFT JOIN refund_unit ON refund_unit.order_id = refund.order_id AND refund_unit.cause = refund.cause
+            FROM refund JOIN refund_unit ON refund_unit.order_id = refund.order_id AND refund_unit.cause = refund.cause
             GROUP BY refund.order_id, refund.cause HAVING refund.amount <> COALESCE(SUM(refund_unit.amount), 0)
             """),
         Check(

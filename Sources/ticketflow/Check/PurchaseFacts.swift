@@ -21,6 +21,8 @@ struct PurchaseFacts: Sendable {
     let wasPaid: Bool
     let isSettled: Bool
     let expiresAt: Instant
+    /// When SalesManager looks at it next, while it is not settled.
+    let lookAt: Instant
     /// Unit by unit: whether it was refunded.
     var units: [String: Bool] = [:]
     /// Units whose tickets a refund voids, in whatever state it is unless it failed.
@@ -40,7 +42,7 @@ struct PurchaseFacts: Sendable {
             let orders = try await books.rows(
                 .salesManager,
                 """
-                SELECT id, status, total, currency, paid_at, is_settled, expires_at, coupon_use_id FROM sales_order
+                SELECT id, status, total, currency, paid_at, is_settled, expires_at, look_at, coupon_use_id FROM sales_order
                 WHERE id > \(last) ORDER BY id LIMIT 400
                 """)
             guard let end: String = try orders.last?["id"] else { return }
@@ -52,7 +54,8 @@ struct PurchaseFacts: Sendable {
                 let paidAt: Instant? = try row["paid_at"]
                 facts[id] = PurchaseFacts(
                     id: id, status: try row["status"], total: try row["total"], currency: try row["currency"], wasPaid: paidAt != nil,
-                    isSettled: try row["is_settled"], expiresAt: try row["expires_at"])
+                    isSettled: try row["is_settled"], expiresAt: try row["expires_at"],
+                    lookAt: try row["look_at"])
                 if let use: String = try row["coupon_use_id"] { uses[use] = id }
             }
             let ids = facts.keys.sorted()

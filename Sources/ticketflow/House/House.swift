@@ -87,14 +87,21 @@ struct House {
                             logger: environment.logger))
                 }
                 // All queues, also of consumers that run elsewhere or later: none may be missing when an event is sent.
-                try await broker.declare(Contracts.queues)
+                do {
+                    try await broker.declare(Contracts.queues)
+                } catch RabbitMQError.unreachable(let address, let reason) {
+                    // No reason to sell nothing: events wait in the outboxes, and whoever connects declares the queues first.
+                    logger.warning(
+                        "RabbitMQ cannot be reached; it is tried again", metadata: ["address": "\(address)", "reason": "\(reason)"])
+                }
             }
             for host in hosts { host.enter(transport) }
             var checks = databases.map { database in
                 Operations.Check(database.name) { _ = try await database.read { tx in try tx.row("SELECT 1") } }
             }
             checks += settings.checks
-            if let rabbitMQ { checks.append(.init("broker") { try await rabbitMQ.check() }) }
+            // Everything is sold without it: what there is to tell waits in the outboxes.
+            if let rabbitMQ { checks.append(.init("broker", isNeeded: false) { try await rabbitMQ.check() }) }
             let edge = try roles.edge.map { try $0.init(settings.environment(of: $0.name)) }
             checks += edge.flatMap(\.checks)
             let registry = settings.registry.map { RegistryClient($0, whenReady: checks, network: network) }
@@ -293,7 +300,13 @@ extension HouseSettings {
     /// Of the front door, where `borderGateway.tls.certificate` and `borderGateway.tls.key` name PEM files.
     fileprivate func certificate(logger: Logger) throws -> ServerCertificate? {
         let said = configuration.scoped(to: "borderGateway.tls")
-        guard let certificate = said.string(forKey: "certificate"), let key = said.string(forKey: "key") else { return nil }
+        let (certificate, key) = (said.string(forKey: "certificate"), said.string(forKey: "key"))
+        guard let certificate, let key else {
+            if certificate == nil, key == nil { return nil }
+            throw Failure(
+                "Of the front door's certificate and its key only one is set.",
+                next: "Set both TICKETFLOW_BORDER_GATEWAY_TLS_CERTIFICATE and TICKETFLOW_BORDER_GATEWAY_TLS_KEY, or none.")
+        }
         do {
             return try ServerCertificate(certificate: certificate, key: key, logger: logger)
         } catch {

@@ -268,6 +268,11 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     func send(_ reply: Reply) {
         guard let context, let head else { return }
+        guard gateway.unsent.hasRoom(for: reply.body.count) else {
+            // Whoever asks for much and takes nothing does not fill the memory.
+            return send(
+                .problem(.unavailable("Too many answers wait to be taken.", retryAfter: 5), requestID: admission?.requestID ?? "none"))
+        }
         var fields = HTTPHeaders()
         fields.reserveCapacity(reply.headers.count + 4)
         for field in reply.headers { fields.add(name: field.name.canonicalName, value: field.value) }
@@ -275,7 +280,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         fields.add(name: "date", value: HTTPDate.now)
         begin(HTTPResponseHead(version: .http1_1, status: .init(statusCode: reply.status.code), headers: fields))
         if !reply.body.isEmpty {
-            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: reply.body)))), promise: nil)
+            let body = wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: reply.body))))
+            context.write(body, promise: gateway.unsent.promise(for: reply.body.count, on: context.eventLoop))
         }
         end()
     }

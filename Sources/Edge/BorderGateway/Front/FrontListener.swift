@@ -102,7 +102,8 @@ package struct FrontListener: Service {
             channel.configureHTTP2SecureUpgrade(
                 h2ChannelConfigurator: { channel in
                     limit.cancel()
-                    return serveHTTP2(channel, peer)
+                    // Whoever says that nothing more comes is gone: streams end by themselves.
+                    return channel.setOption(.allowRemoteHalfClosure, value: false).flatMap { serveHTTP2(channel, peer) }
                 },
                 http1ChannelConfigurator: { channel in
                     limit.cancel()
@@ -131,8 +132,9 @@ package struct FrontListener: Service {
             eventLoop: channel.eventLoop,
             configuration: .init(maxIdleTime: idle, maxAge: nil, maxGraceTime: FrontListener.stopTime, keepalive: nil))
         let bound = NIOLoopBound(manager, eventLoop: channel.eventLoop)
+        let end = LoneConnectionEnd(of: channel, after: idle + FrontListener.stopTime, manager.http2StreamDelegate)
         return channel.configureHTTP2Pipeline(
-            mode: .server, connectionConfiguration: settings, streamConfiguration: .init(), streamDelegate: manager.http2StreamDelegate
+            mode: .server, connectionConfiguration: settings, streamConfiguration: .init(), streamDelegate: end
         ) { stream in
             stream.setOption(.autoRead, value: false).flatMapThrowing {
                 try stream.pipeline.syncOperations.addHandlers([
@@ -144,6 +146,42 @@ package struct FrontListener: Service {
     }
 
     private struct TooManyConnections: Error {}
+}
+
+/// Closes a connection of HTTP/2 that has had no stream for too long, whatever its other end says. NIO's handler asks it to go before that,
+/// but begins to count with the first stream, and waits for an answer.
+private final class LoneConnectionEnd: NIOHTTP2StreamDelegate {
+    private let channel: any Channel
+    private let time: TimeAmount
+    private let next: any NIOHTTP2StreamDelegate
+    private let state: NIOLoopBoundBox<(streams: Int, end: Scheduled<Void>?)>
+
+    /// To be made on the channel's event loop.
+    init(of channel: any Channel, after time: TimeAmount, _ next: any NIOHTTP2StreamDelegate) {
+        self.channel = channel
+        self.time = time
+        self.next = next
+        state = NIOLoopBoundBox((0, nil), eventLoop: channel.eventLoop)
+        begin()
+        channel.closeFuture.whenComplete { [state] _ in state.value.end?.cancel() }
+    }
+
+    private func begin() {
+        state.value.end?.cancel()
+        state.value.end = channel.eventLoop.scheduleTask(in: time) { [channel] in channel.close(promise: nil) }
+    }
+
+    func streamCreated(_ id: HTTP2StreamID, channel: any Channel) {
+        next.streamCreated(id, channel: channel)
+        state.value.streams += 1
+        state.value.end?.cancel()
+    }
+
+    func streamClosed(_ id: HTTP2StreamID, channel: any Channel) {
+        next.streamClosed(id, channel: channel)
+        state.value.streams -= 1
+        if state.value.streams == 0 { begin() }
+    }
 }
 
 /// The connections that are open, and how many each address has.

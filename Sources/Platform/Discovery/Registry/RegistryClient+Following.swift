@@ -12,9 +12,11 @@ extension RegistryClient {
         var index = 0
         while !Task.isCancelled {
             let connection = connections[index]
+            var hasAnswered = false
             do {
                 try await follow(connection, &memory) {
                     failures = 0
+                    hasAnswered = true
                     self.answered(index, connection)
                 }
             } catch {
@@ -23,8 +25,9 @@ extension RegistryClient {
             guard !Task.isCancelled else { return }
             failures += 1
             index = (index + 1) % connections.count
-            if failures >= connections.count {
-                lost()
+            if failures >= connections.count { lost() }
+            // Also behind one that answered, and then did not go on: the same may become of the next.
+            if hasAnswered || failures >= connections.count {
                 try? await Task.sleep(for: .milliseconds(Int64.random(in: 500...1_500)))
             }
         }

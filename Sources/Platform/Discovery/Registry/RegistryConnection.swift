@@ -98,7 +98,8 @@ package struct RegistryConnection: Sendable {
             return false
         }
         await onOpen()
-        var parser = ServerSentEventParser()
+        // The first event is the whole list.
+        var parser = ServerSentEventParser(longest: RegistryConnection.largestAnswer)
         for try await bytes in response.body {
             for event in try parser.take(bytes.readableBytesView) { try await body(event) }
         }

@@ -59,8 +59,9 @@ package final class RabbitMQBroker: Broker {
 
     package func declare(_ queues: [QueueDeclaration]) async throws {
         let topology = topology
-        try await withConnection { connection in try topology.declare(queues, on: connection) }
+        // First: where the server cannot be reached now, whoever connects later declares them.
         declared.add(queues)
+        try await withConnection { connection in try topology.declare(queues, on: connection) }
     }
 
     package func publish(_ messages: [Message]) async throws {

@@ -101,7 +101,8 @@ package final class IdentityVerifier: Sendable {
 
     private let fetchKeys: @Sendable () async throws -> String
     private let exchange: (@Sendable (String) async throws -> String)?
-    private let keys = Mutex<(collection: JWTKeyCollection, fetched: Instant)?>(nil)
+    /// Authentication's keys, and when it was asked for them.
+    private let keys = Mutex<(collection: JWTKeyCollection, asked: Instant)?>(nil)
     private let verified = Mutex<[Field: Verified]>([:])
     private let exchanges = Mutex<[String: Task<String, any Error>]>([:])
 
@@ -168,6 +169,9 @@ package final class IdentityVerifier: Sendable {
     private func verify(_ token: String) async throws -> AccessClaims {
         do {
             return try await knownKeys().verify(token, as: AccessClaims.self)
+        } catch let error as JWTError where error.errorType == .claimVerificationFailure {
+            // Its key is known, its time is over.
+            throw Problem.unauthenticated
         } catch {
             // Perhaps signed with a key that is newer than what is known here.
             guard let keys = try await newerKeys() else { throw Problem.unauthenticated }
@@ -185,8 +189,14 @@ package final class IdentityVerifier: Sendable {
     }
 
     private func newerKeys() async throws -> JWTKeyCollection? {
-        if let keys = keys.withLock({ $0 }), Instant.now < keys.fetched + IdentityVerifier.coolDown { return nil }
-        return try await fetch()
+        // Also after one that failed: whoever sends forged tokens does not make as many requests of Authentication.
+        let mayFetch = keys.withLock { keys in
+            guard let known = keys else { return true }
+            guard .now >= known.asked + IdentityVerifier.coolDown else { return false }
+            keys?.asked = .now
+            return true
+        }
+        return mayFetch ? try await fetch() : nil
     }
 
     private func fetch() async throws -> JWTKeyCollection {

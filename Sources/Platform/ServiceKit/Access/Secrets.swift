@@ -4,6 +4,9 @@ import Foundation
 
 /// What must not be known: keys and passwords, each a file of mode 0600 in one folder, made on first use.
 package struct Secrets: Sendable {
+    /// How many bytes a secret has at least. One of fewer was cut off when it was copied, and could be guessed.
+    private static let least = 32
+
     private let folder: String
 
     package init(folder: String) throws {
@@ -15,8 +18,9 @@ package struct Secrets: Sendable {
     /// The secret of this name, or nil where it was not made yet.
     package func find(_ name: String) throws -> [UInt8]? {
         guard let text = try? String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8) else { return nil }
-        guard let data = Data(base64Encoded: text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
-            throw Problem.badRequest("\(folder)/\(name) is not base64; restore it from a backup")
+        guard let data = Data(base64Encoded: text.trimmingCharacters(in: .whitespacesAndNewlines)), data.count >= Secrets.least else {
+            throw Problem.badRequest(
+                "\(folder)/\(name) is not whole: it must be base64 of at least \(Secrets.least) bytes; restore it from a backup")
         }
         return [UInt8](data)
     }

@@ -12,7 +12,7 @@ package struct Call: Sendable {
     let path: String
     let bytes: [UInt8]
     let parameters: [String: String]
-    private let query: Query
+    package let query: Query
     private let takesValue: Bool
 
     init(

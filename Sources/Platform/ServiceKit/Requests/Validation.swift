@@ -1,4 +1,5 @@
 import Discovery
+import Values
 
 /// Collects what is wrong with a body, so that all of it is told at once.
 package struct Validation {
@@ -14,7 +15,9 @@ package struct Validation {
     package mutating func text(_ value: String?, _ field: String, atMost limit: Int, isRequired: Bool = true) {
         guard let value else { return }
         if isRequired { check(value.contains { !$0.isWhitespace }, field, "must not be empty") }
-        check(value.count <= limit, field, "must be at most \(limit) characters long")
+        guard value.count <= limit else { return check(false, field, "must be at most \(limit) characters long") }
+        // One character may be made of many thousand bytes, and what is told on to other services has its limit.
+        check(value.utf8.count <= 8 * limit, field, "must be at most \(8 * limit) bytes long")
     }
 
     /// The same without line breaks and other controls.
@@ -23,15 +26,13 @@ package struct Validation {
         check(!value.unicodeScalars.contains { $0.properties.generalCategory == .control }, field, "must be one line")
     }
 
-    /// Whether it can be an address at all; whether it is one, only a mail tells.
+    /// Whether it is an address that mail can be sent to; whether somebody reads it, only a mail tells.
     package mutating func email(_ value: String?, _ field: String) {
         guard let value else { return }
-        let parts = value.split(separator: "@", omittingEmptySubsequences: false)
-        let isPlausible =
-            parts.count == 2 && !parts[0].isEmpty && parts[1].contains(".") && value.utf8.count <= 254
-            && !parts[1].hasPrefix(".") && !parts[1].hasSuffix(".")
-            && value.unicodeScalars.allSatisfy { $0.value > 0x20 && $0.value != 0x7F && !"<>,;:\"()[]\\".unicodeScalars.contains($0) }
-        check(isPlausible, field, "must be an e-mail address, such as ada@example.org")
+        let hasDomain = value.utf8.split(separator: UInt8(ascii: "@")).last?.contains(UInt8(ascii: ".")) ?? false
+        check(
+            EmailAddress.isValid(value) && hasDomain, field,
+            "must be an e-mail address in plain letters, such as ada@example.org; of a domain with others its form that begins with xn--")
     }
 
     package func end() throws {

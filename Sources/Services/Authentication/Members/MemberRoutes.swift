@@ -39,11 +39,14 @@ struct MemberRoutes: Sendable {
         let address = EmailAddress.normalised(new.email)
         let (member, isNew) = try await database.write { tx in
             try MemberRoutes.requireOwner(user, of: organizer, in: tx)
-            guard let account = try UserStore.find(email: address, in: tx)?.user else {
-                throw Problem.invalid("email", "must be the address of an account; ask them to register first")
+            let account = try UserStore.find(email: address, in: tx)?.user
+            let isNew = try account.map { try MemberStore.role(of: $0.id, in: organizer, tx) == nil } ?? true
+            // Whoever registered an address that was never verified need not be who reads its mail.
+            guard let account, account.isEmailVerified || !isNew else {
+                throw Problem.invalid(
+                    "email", "must be the verified address of an account; ask them to register, and to follow the link in the mail")
             }
             if new.role != .owner { try MemberRoutes.refuseLastOwner(account.id, of: organizer, in: tx) }
-            let isNew = try MemberStore.role(of: account.id, in: organizer, tx) == nil
             try MemberStore.set(new.role, of: account.id, in: organizer, tx)
             return (Member(userId: account.id, email: account.email, name: account.name, role: new.role), isNew)
         }

@@ -85,11 +85,12 @@ struct PaymentFlow: Sendable {
             }
             try payment.requireBeginnable(at: try tx.now)
             let all = try AttemptStore.all(of: id, in: tx)
-            if let live = all.last(where: \.isLive) { return .cancelFirst(live.id) }
+            // Before the last one is canceled, which may succeed yet.
             guard all.count < configuration.mostAttempts else {
                 throw Problem.conflict(
                     "too-many-attempts", "There were too many attempts", "A payment may be tried \(configuration.mostAttempts) times.")
             }
+            if let live = all.last(where: \.isLive) { return .cancelFirst(live.id) }
             let attempt = try PaymentFlow.insert(newID, of: payment, choice, configuration, in: tx)
             try Idempotency.remember(Reply(status: .created, body: try JSON.bytes(of: newID)), for: key, in: tx)
             return .begin(attempt, of: payment)

@@ -42,6 +42,7 @@ struct RefundFlow: Sendable {
     /// Hands a refund to the provider. One that was handed over before and never answered is looked up.
     func submit(_ id: RefundID) async throws -> Refund {
         let configuration = configuration.current
+        let books = books
         let (refund, provider, wasSubmitted) = try await database.write { tx in
             guard let payment = try PaymentStore.lock(ofRefund: id, in: tx), var refund = try RefundStore.find(id, in: tx),
                 let attempt = try AttemptStore.find(refund.attemptID, in: tx)
@@ -50,9 +51,18 @@ struct RefundFlow: Sendable {
             if refund.state == .succeeded || wasSubmitted { return (refund, attempt.provider, wasSubmitted) }
             // While it had failed, its money counted as left and may have gone back under another cause.
             if refund.state == .failed, !refund.isAutomatic { try RefundFlow.require(refund.amount.amount, of: payment, in: tx) }
+            let isDisputed =
+                try refund.state == .requested && !refund.isAutomatic && RefundStore.refundable(payment, in: tx).isExceeded
             try refund.submit()
             refund.checkAt = configuration.nextCheck(after: 0, from: try tx.now) + configuration.providerTime
             try RefundStore.save(refund, in: tx)
+            if isDisputed {
+                // Since it was asked for: the payer has the money from the bank, or may get it.
+                let change = try books.record(
+                    .failed("disputed"), for: id, submission: refund.submissions, from: attempt.provider, in: tx)
+                guard change != nil, let failed = try RefundStore.find(id, in: tx) else { throw Problem.notFound("refund") }
+                refund = failed
+            }
             return (refund, attempt.provider, false)
         }
         guard refund.state == .submitted else { return refund.answer }

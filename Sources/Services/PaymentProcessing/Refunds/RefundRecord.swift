@@ -97,4 +97,6 @@ struct Refundable: Sendable {
     let disputes: Int64
 
     var amount: Int64 { max(0, captured - refunds - disputes) }
+    /// Whether more is on its way back, or gone, than came in.
+    var isExceeded: Bool { captured - refunds - disputes < 0 }
 }

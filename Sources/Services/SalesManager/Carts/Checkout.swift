@@ -49,15 +49,15 @@ struct Checkout: Sendable {
     }
 
     /// Binds the coupon's use to order and buyer. Where the buyer has used it up, the order never was, and the cart goes on without the
-    /// coupon. A use that was bound is the order's as long as its time lasts, so no order vanishes whose payment was begun.
+    /// coupon. An order whose use was bound once, by whomever, does not vanish: its payment may have been begun.
     private func bindCoupon(of order: OrderRecord) async throws {
         guard order.status == .draft, let use = order.couponUseID else { return }
         let (id, cartID) = (order.id, order.cartID)
         do {
-            _ = try await coupons.bind(use, order.couponBinding(margin: configuration.holdMargin))
+            try await purchase.bindCoupon(of: order)
         } catch let problem as Problem where problem.status == 409 || problem.status == 422 {
             try await database.write { tx in
-                guard let order = try OrderStore.lock(id, in: tx), order.status == .draft, try tx.now < order.expiresAt else { return }
+                guard let order = try OrderStore.lock(id, in: tx), order.mayBeWithdrawn, try tx.now < order.expiresAt else { return }
                 try OrderStore.delete(id, in: tx)
                 try CartStore.setState(.open, of: cartID, in: tx)
                 try CartStore.setCoupon(nil, discounts: [:], of: cartID, in: tx)
@@ -70,6 +70,9 @@ struct Checkout: Sendable {
 }
 
 extension OrderRecord {
+    /// Nobody has bound its coupon's use, and so nobody has begun to charge for it.
+    fileprivate var mayBeWithdrawn: Bool { status == .draft && version == OrderRecord.firstVersion }
+
     func couponBinding(margin: TimeSpan) -> CouponUseBinding {
         CouponUseBinding(orderId: id, email: buyer.email, userId: userID, expiresAt: expiresAt + margin)
     }
@@ -111,6 +114,6 @@ extension CartRecord {
             id: id, cartID: self.id, number: number, eventID: event.id, organizerID: event.organizerID, status: .draft,
             buyer: request.buyer, userID: user, holdID: holdID, couponUseID: couponUseID, couponCode: couponCode, totals: totals,
             choice: totals.total.amount == 0 ? nil : request.payment, isSettled: false, expiresAt: expiresAt, createdAt: now,
-            version: 1, lines: orderLines)
+            version: OrderRecord.firstVersion, lines: orderLines)
     }
 }

@@ -6,6 +6,8 @@ import Values
 
 /// An order as it is stored.
 struct OrderRecord: Sendable {
+    static let firstVersion: Int64 = 1
+
     var id: OrderID
     var cartID: CartID
     var number: String
@@ -193,11 +195,12 @@ enum OrderStore {
             """)
     }
 
-    /// Keeps what Payments said, unless something newer is known.
+    /// Keeps what Payments said, unless something newer is known. What is disputed is looked at until its tickets are blocked, or free.
     static func save(_ payment: Payment, of id: OrderID, in tx: Transaction) throws {
+        let look: SQL = if payment.disputes?.isEmpty ?? true { "" } else { ", is_settled = FALSE, look_at = \(try tx.now)" }
         try tx.queue(
             """
-            UPDATE sales_order SET payment = \(try JSON.text(of: payment)), payment_version = \(payment.version)
+            UPDATE sales_order SET payment = \(try JSON.text(of: payment)), payment_version = \(payment.version)\(look)
             WHERE id = \(id) AND payment_version < \(payment.version)
             """)
     }

@@ -23,6 +23,21 @@ struct Purchase: Sendable {
         return order
     }
 
+    /// Binds the use of the order's coupon to order and buyer. From here on the order is not withdrawn any more.
+    /// - Throws: `Problem` 409 or 422 where the use cannot be had, and 409 where the order was withdrawn for it meanwhile.
+    func bindCoupon(of order: OrderRecord) async throws {
+        guard let use = order.couponUseID else { return }
+        _ = try await coupons.bind(use, order.couponBinding(margin: configuration.holdMargin))
+        try await database.write { tx in
+            guard var order = try OrderStore.lock(order.id, in: tx) else {
+                throw Problem.conflict(
+                    "cart-changed", "The coupon could not be used, and the price is another",
+                    "Look at the cart, and check out with a new key.")
+            }
+            if order.status == .draft, order.version == OrderRecord.firstVersion { try OrderStore.save(&order, in: tx) }
+        }
+    }
+
     /// Brings an open order as far as it goes now.
     func advance(_ order: OrderRecord) async throws -> OrderRecord {
         guard order.status == .draft else { return order }
@@ -113,7 +128,7 @@ struct Purchase: Sendable {
 
     /// While money is disputed, and when it is lost, its tickets open no door. Looks at the newest that is known of the payment, for
     /// messages overtake each other.
-    private func followDisputes(of order: OrderRecord) async throws {
+    func followDisputes(of order: OrderRecord) async throws {
         guard order.payment?.disputes?.isEmpty == false else { return }
         var followed: Payment?
         while let payment = try await find(order.id).payment, payment.version != followed?.version {
@@ -134,8 +149,9 @@ struct Purchase: Sendable {
         if order.status == .paid {
             var known = order
             if let payment { known = try await remember(payment, of: order) }
-            try await settle(known, payment)
             try await followDisputes(of: known)
+            if let payment { try await refunds.follow(payment, of: known) }
+            try await settle(known, payment)
             return known
         }
         if order.status == .canceled {
@@ -324,6 +340,7 @@ struct Purchase: Sendable {
             ? try await refunds.refundAll(order.id, payment, cause: cause) : try await refunds.refundOwed(order.id, payment)
         guard isUnderWay else { return }
         if payment?.state == .captured { try await payments.settle(order.id, .refunded) }
+        if order.paidAt == nil, let use = order.couponUseID { try await coupons.release(use) }
         try await database.write { tx in try OrderStore.setSettled(order.id, in: tx) }
     }
 }

@@ -20,7 +20,9 @@ struct FulfilmentRoutes: Sendable {
     @Sendable private func fulfil(_ call: Call) async throws -> Reply {
         let order: OrderID = try call.id("id")
         let request = try call.body(FulfilmentRequest.self)
-        guard (1...1_000).contains(request.units.count) else { throw Problem.invalid("units", "must be 1 to 1,000") }
+        guard (1...HoldRecord.mostTickets).contains(Int64(request.units.count)) else {
+            throw Problem.invalid("units", "must be 1 to 1,000")
+        }
         let codes = try request.units.map { _ in
             let id = TicketID()
             return (id: id, code: try signer.code(for: id, of: request.eventId, version: 1))

@@ -34,6 +34,9 @@ struct HoldRoutes: Sendable {
         validation.check((1...20).contains(request.lines.count), "lines", "must be 1 to 20 lines")
         validation.check(Set(request.lines.map(\.ticketTypeId)).count == request.lines.count, "lines", "must not name a ticket type twice")
         validation.check(request.lines.allSatisfy { (1...1_000).contains($0.quantity) }, "lines.quantity", "must be from 1 to 1,000")
+        validation.check(
+            request.lines.reduce(0) { $0 + min($1.quantity, HoldRecord.mostTickets) } <= HoldRecord.mostTickets, "lines",
+            "must be at most 1,000 tickets together")
         validation.check(request.ttlSeconds.map { (1...3_600).contains($0) } ?? true, "ttlSeconds", "must be from 1 to 3,600")
         try validation.end()
         guard try await events.facts(request.eventId).isPublic else { throw Problem.notFound("event") }
@@ -89,6 +92,9 @@ struct HoldRoutes: Sendable {
             } else {
                 hold.lines.append(try decision.line(line, accessCode: change.accessCode))
             }
+        }
+        guard hold.lines.reduce(0, { $0 + $1.line.quantity }) <= HoldRecord.mostTickets else {
+            throw Problem.invalid("lines.quantity", "must be at most 1,000 tickets together")
         }
         let after = hold.need
         stock.release(before)

@@ -15,6 +15,9 @@ struct HoldRecord: Sendable {
         var pools: [PoolID]
     }
 
+    /// No more are fulfilled in one go.
+    static let mostTickets: Int64 = 1_000
+
     var id: HoldID
     var eventID: EventID
     var state: HoldState
@@ -95,11 +98,13 @@ enum HoldStore {
         return pools
     }
 
-    /// The hold with its pools locked: first the pools, whose locks order everything, then the hold as it is under them.
+    /// The hold with its pools locked: first the pools, whose locks order everything, then the hold as it is under them. Its row as well:
+    /// a hold without claims shares no pool with whoever else changes it.
     static func lock(_ id: HoldID, alsoPools more: Set<PoolID> = [], in tx: Transaction) throws -> (HoldRecord, Stock, Instant)? {
         var pools = more.union(try pools(of: [id], in: tx))
         while true {
             let (stock, now) = try InventoryStore.lock(pools, in: tx)
+            try tx.lock("SELECT id FROM hold WHERE id = \(id) \(.forUpdate)")
             guard let hold = try find(id, in: tx) else { return nil }
             let needed = Set(hold.claims.map(\.pool))
             if needed.isSubset(of: pools) { return (hold, stock, now) }

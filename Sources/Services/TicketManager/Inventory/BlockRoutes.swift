@@ -27,6 +27,11 @@ struct BlockRoutes: Sendable {
                 throw Problem.conflict(
                     "ticket-inside", "A ticket's holder is inside", "Check it out first, or insist.")
             }
+            // Whoever has it now, and may have paid for it, would stand outside.
+            if !block.insist, tickets.contains(where: { $0.isTransferred && $0.state != .void }) {
+                throw Problem.conflict(
+                    "ticket-transferred", "A ticket was handed on", "Leave it out, or ask the organizer, who may insist.")
+            }
             try TicketStore.block(tickets.map(\.id), id: id, reason: block.reason, in: tx)
             return .noContent
         }

@@ -142,6 +142,11 @@ enum InventoryStore {
         }
     }
 
+    /// For whoever writes all of it: what is read next stays so.
+    static func lockTicketType(_ id: TicketTypeID, in tx: Transaction) throws {
+        try tx.lock("SELECT id FROM ticket_type WHERE id = \(id) \(.forUpdate)")
+    }
+
     static func ticketType(_ id: TicketTypeID, in tx: Transaction) throws -> TicketType? {
         try ticketTypes(where: "ticket_type.id = \(id)", in: tx).get().first
     }

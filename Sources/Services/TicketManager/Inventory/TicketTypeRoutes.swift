@@ -52,7 +52,7 @@ struct TicketTypeRoutes: Sendable {
         let event: EventID = try call.id("id")
         let body = try call.body(NewTicketType.self)
         let facts = try await staff.require(.manager, of: event, for: call.identity)
-        let window = try SalesWindow(start: body.salesStart, end: body.salesEnd, zone: facts.timeZone)
+        let window = try await window(body.salesStart, body.salesEnd, of: event)
         let type = TicketType(
             id: TicketTypeID(), eventId: event, name: body.name, description: body.description, price: body.price,
             poolIds: Array(Set(body.poolIds)).sorted(), salesStart: window.start?.instant, salesEnd: window.end?.instant,
@@ -76,9 +76,10 @@ struct TicketTypeRoutes: Sendable {
         let body = try call.body(TicketTypeChange.self)
         let found = try await find(id)
         let facts = try await staff.require(.manager, of: found.eventId, for: call.identity, what: "ticket type")
-        let window = try SalesWindow(start: body.salesStart, end: body.salesEnd, zone: facts.timeZone)
+        let window = try await window(body.salesStart, body.salesEnd, of: found.eventId)
         let actor = try call.user.id
         return try await database.write { tx in
+            try InventoryStore.lockTicketType(id, in: tx)
             guard var type = try InventoryStore.ticketType(id, in: tx) else { throw Problem.notFound("ticket type") }
             try call.mustMatch(version: type.version)
             type.apply(body, window)
@@ -126,6 +127,12 @@ struct TicketTypeRoutes: Sendable {
             }
         }
         return try .ok(Page(items: items, next: nil))
+    }
+
+    /// When it is sold, in the time zone that the event has now.
+    private func window(_ start: String?, _ end: String?, of event: EventID) async throws -> SalesWindow {
+        guard start != nil || end != nil else { return SalesWindow() }
+        return try SalesWindow(start: start, end: end, zone: try await staff.events.timeZone(of: event))
     }
 
     private func find(_ id: TicketTypeID) async throws -> TicketType {

@@ -117,7 +117,9 @@ enum TicketStore {
 
     /// False if it was used, transferred or voided since `version` was read.
     static func transfer(_ ticket: Ticket, code: String, from version: Int64, in tx: Transaction) throws -> Bool {
-        try tx.execute(
+        // First the lock, so that the question sees a block that was written under it.
+        try tx.lock("SELECT id FROM ticket WHERE id = \(ticket.id) \(.forUpdate)")
+        return try tx.execute(
             """
             UPDATE ticket SET code = \(code), code_version = \(ticket.codeVersion), is_transferred = TRUE,
                 attendee_name = \(ticket.attendee.name), attendee_email = \(ticket.attendee.email)
@@ -129,12 +131,14 @@ enum TicketStore {
     // MARK: Blocks
 
     /// Locks the tickets of some units of an order, in the order of their ids.
-    static func lock(_ units: [OrderUnitID], of order: OrderID, in tx: Transaction) throws -> [(id: TicketID, state: TicketState)] {
+    static func lock(
+        _ units: [OrderUnitID], of order: OrderID, in tx: Transaction
+    ) throws -> [(id: TicketID, state: TicketState, isTransferred: Bool)] {
         try tx.rows(
             """
-            SELECT id, state FROM ticket WHERE order_id = \(order) AND order_unit_id IN \(list: units) ORDER BY id \(.forUpdate)
+            SELECT id, state, is_transferred FROM ticket WHERE order_id = \(order) AND order_unit_id IN \(list: units) ORDER BY id \(.forUpdate)
             """
-        ).map { (try $0["id"], try $0["state"]) }
+        ).map { (try $0["id"], try $0["state"], try $0["is_transferred"]) }
     }
 
     static func block(_ tickets: [TicketID], id: String, reason: String, in tx: Transaction) throws {
