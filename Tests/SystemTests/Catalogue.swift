@@ -125,7 +125,7 @@ struct World: Sendable {
         sparePool = try await shop.addPool("Spare", capacity: 5)
         spareType = try await shop.ticketType("Spare")
         spareMember = try await shop.hire(.door)
-        newcomer = try await program.account("Nina")
+        newcomer = try await program.verifiedAccount("Nina")
         session = try await program.ask(
             AuthenticationRoutes.login, body: Credentials(email: buyer.user.email, password: buyer.password))
         let made: MadeApiKey = try await program.ask(

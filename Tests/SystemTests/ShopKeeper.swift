@@ -34,6 +34,25 @@ extension RunningProgram {
         return try await signIn(email, RunningProgram.password)
     }
 
+    /// The same for somebody who has followed the link in the mail.
+    func verifiedAccount(_ name: String) async throws -> Account {
+        let account = try await account(name)
+        try await verify(account)
+        return try await signIn(account.user.email, account.password)
+    }
+
+    /// With the code of the mail that registering causes.
+    func verify(_ account: Account) async throws {
+        let mail = try await eventually("the mail is there") {
+            try await mails(to: account.user.email).first { $0.subject.contains("Confirm") }
+        }
+        let token = try #require(
+            mail.text.split(whereSeparator: \.isWhitespace).first {
+                $0.count >= 20 && $0.allSatisfy { $0.isLetter || $0.isNumber || "-_".contains($0) }
+            })
+        try await done(AuthenticationRoutes.verifyEmail, body: VerifyEmailRequest(token: String(token)))
+    }
+
     func signIn(_ email: String, _ password: String) async throws -> Account {
         let session: Session = try await ask(AuthenticationRoutes.login, body: Credentials(email: email, password: password))
         return Account(user: session.user, password: password, token: session.accessToken)
@@ -103,7 +122,7 @@ extension [LedgerEntry] {
 
 extension Shop {
     func hire(_ role: Role) async throws -> Account {
-        let account = try await program.account("\(role)".capitalized)
+        let account = try await program.verifiedAccount("\(role)".capitalized)
         try await program.done(
             AuthenticationRoutes.addMember, ["\(organizer.id)"], as: owner.caller, body: NewMember(email: account.user.email, role: role))
         return account

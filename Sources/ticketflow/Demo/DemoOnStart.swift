@@ -1,5 +1,7 @@
+import Authentication
 import BorderGateway
 import Configuration
+import Discovery
 import HTTPTypes
 import Logging
 import ServiceKit
@@ -34,7 +36,19 @@ struct DemoOnStart: Service {
     static func load(into house: House) async throws {
         try house.settings.folder.make()
         let journal = try DemoJournal(path: house.settings.folder.demoJournal)
-        try await DemoLoader(journal: journal, call: inProcess(house.gateway)).load()
+        let administrators = try house.environments[AuthenticationService.name].map { try Administrators($0) }
+        try await DemoLoader(journal: journal, vouch: administrators.map(vouch), call: inProcess(house.gateway)).load()
+    }
+
+    private static func vouch(_ administrators: Administrators) -> DemoLoader.Vouch {
+        { account in
+            do {
+                try await administrators.createUser(
+                    email: account.email, password: DemoAccounts.password, name: account.name, isAdmin: false)
+            } catch let problem as Problem where problem.code == "email-taken" {
+                // The process ended between the account and its line in the journal.
+            }
+        }
     }
 
     /// The public API without a socket.
