@@ -415,6 +415,7 @@ import Values
             #expect(try await house.askCheckout(cart).status == 422)
             house.stopIntercepting(.couponManager)
             #expect(try await house.sales.text("SELECT status AS text FROM sales_order") == "draft")
+            #expect(try await house.enter("ONE", in: try await house.fill(type)).status == 422, "its use is still the order's")
             try await house.reconcile()
             try await house.announce()
             #expect(try await house.sales.text("SELECT status AS text FROM sales_order") == "paid")

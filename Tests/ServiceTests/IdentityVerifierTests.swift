@@ -71,6 +71,29 @@ import Values
             try await verifier.identity("Bearer \(try await tokens.sign(IdentityVerifierTests.claims(expires: .now + 99)))").user != nil)
     }
 
+    @Test func `those who come first with a new key wait for the same answer`() async throws {
+        let (old, new) = (try await TestTokens(), try await TestTokens())
+        let fetches = Mutex(0)
+        let isReplaced = Mutex(false)
+        let verifier = IdentityVerifier {
+            fetches.withLock { $0 += 1 }
+            try await Task.sleep(for: .milliseconds(100))
+            return isReplaced.withLock { $0 } ? new.jwks : old.jwks
+        }
+        #expect(try await verifier.identity("Bearer \(try await old.sign(IdentityVerifierTests.claims()))").user != nil)
+        isReplaced.withLock { $0 = true }
+        // Not asked again so soon.
+        try await Task.sleep(for: .seconds(5))
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for _ in 0..<20 {
+                let token = try await new.sign(IdentityVerifierTests.claims())
+                group.addTask { try await verifier.identity("Bearer \(token)").user != nil }
+            }
+            for try await isKnown in group { #expect(isKnown) }
+        }
+        #expect(fetches.withLock { $0 } == 2)
+    }
+
     @Test func `an API key is exchanged once in a while, well before its token ends, and nowhere but at the door`() async throws {
         let (tokens, key) = (try await TestTokens(), ApiKeyID())
         let good = "tfk_" + String(repeating: "a", count: 43)

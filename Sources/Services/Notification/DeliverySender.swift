@@ -26,17 +26,19 @@ struct DeliverySender: Sendable {
         guard isDue else { return 0 }
         let (lease, concurrency) = (configuration.lease, configuration.concurrency)
         let due = try await database.write { tx in try DeliveryStore.claim(limit: DeliverySender.batch, lease: lease, in: tx) }
+        var waiting = due[...]
         try await withThrowingTaskGroup(of: Void.self) { group in
-            var waiting = due[...]
             // Whoever begins by then is done before the lease is over.
             let safe = Instant.now + TimeSpan(microseconds: lease.microseconds / 8)
             for delivery in waiting.prefix(concurrency) { group.addTask { try await send(delivery, safeUntil: safe) } }
             waiting = waiting.dropFirst(concurrency)
             while try await group.next() != nil {
-                // Who is to stop leaves the rest, which is due again when the lease is over.
+                // Who is to stop leaves the rest.
                 if !Job.isToStop, let delivery = waiting.popFirst() { group.addTask { try await send(delivery, safeUntil: safe) } }
             }
         }
+        let left = waiting
+        if !left.isEmpty { try await database.write { tx in try DeliveryStore.giveBack(Array(left), in: tx) } }
         return due.count
     }
 

@@ -56,6 +56,17 @@ enum DeliveryStore {
             """) == 1
     }
 
+    /// Of those that were taken and not begun: they are due for whoever comes next.
+    static func giveBack(_ deliveries: [Delivery], in tx: Transaction) throws {
+        for delivery in deliveries {
+            try tx.queue(
+                """
+                UPDATE delivery SET next_attempt_at = \(try tx.now), attempts = attempts - 1
+                WHERE id = \(delivery.id) AND attempts = \(delivery.attempts) AND \(isPending)
+                """)
+        }
+    }
+
     static func sent(_ id: DeliveryID, subject: String, in tx: Transaction) throws {
         try tx.queue(
             """

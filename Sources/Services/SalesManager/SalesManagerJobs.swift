@@ -51,9 +51,9 @@ struct Reconciler: Sendable {
             }
         case .paid:
             let payment = order.choice == nil ? nil : try await payments.payment(of: order.id)
-            if let payment { try await purchase.remember(payment, of: order) }
-            try await purchase.followDisputes(of: order)
-            try await purchase.settle(order, payment)
+            let known = if let payment { try await purchase.remember(payment, of: order) } else { order }
+            try await purchase.followDisputes(of: known)
+            try await purchase.settle(known, payment)
             if payment?.state == .open {
                 // To be paid at the door. Payments tells when that is done; until then there is no hurry.
                 try await database.write { tx in try OrderStore.lookAgain(order.id, at: try tx.now + Reconciler.longPause, in: tx) }

@@ -87,17 +87,27 @@ extension ClientHandler: AnswerTarget {
     }
 
     func end() {
-        guard let context else { return }
+        end(whenSent: nil)
+    }
+
+    /// - Parameter whenSent: is told when all of the answer is sent, or never will be.
+    func end(whenSent told: EventLoopPromise<Void>?) {
+        guard let context else {
+            told?.succeed()
+            return
+        }
         forwarding = nil
         // To be closed once all of it is sent.
         let closes = (saidClose || isStream) && isRequestWhole
         let sent = closes ? context.eventLoop.makePromise(of: Void.self) : nil
+        if let sent, let told { sent.futureResult.cascade(to: told) }
+        let promise = sent ?? told
         // An encoder would end a body that the answer to HEAD does not have.
         if isStream || head?.method != .HEAD {
-            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: sent)
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: promise)
         } else {
             context.flush()
-            sent?.succeed()
+            promise?.succeed()
         }
         count()
         admission = nil

@@ -268,7 +268,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     func send(_ reply: Reply) {
         guard let context, let head else { return }
-        guard gateway.unsent.hasRoom(for: reply.body.count) else {
+        let client = (admission?.client ?? peer).household
+        guard gateway.unsent.hasRoom(for: reply.body.count, to: client) else {
             // Whoever asks for much and takes nothing does not fill the memory.
             return send(
                 .problem(.unavailable("Too many answers wait to be taken.", retryAfter: 5), requestID: admission?.requestID ?? "none"))
@@ -280,9 +281,8 @@ final class ClientHandler: ChannelInboundHandler, RemovableChannelHandler {
         fields.add(name: "date", value: HTTPDate.now)
         begin(HTTPResponseHead(version: .http1_1, status: .init(statusCode: reply.status.code), headers: fields))
         if !reply.body.isEmpty {
-            let body = wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: reply.body))))
-            context.write(body, promise: gateway.unsent.promise(for: reply.body.count, on: context.eventLoop))
+            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: reply.body)))), promise: nil)
         }
-        end()
+        end(whenSent: gateway.unsent.promise(for: reply.body.count, to: client, on: context.eventLoop))
     }
 }

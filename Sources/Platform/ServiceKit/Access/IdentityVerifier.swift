@@ -101,8 +101,15 @@ package final class IdentityVerifier: Sendable {
 
     private let fetchKeys: @Sendable () async throws -> String
     private let exchange: (@Sendable (String) async throws -> String)?
-    /// Authentication's keys, and when it was asked for them.
-    private let keys = Mutex<(collection: JWTKeyCollection, asked: Instant)?>(nil)
+    /// Authentication's keys.
+    private struct Keys {
+        var collection: JWTKeyCollection?
+        var fetchedAt: Instant?
+        var failedAt: Instant?
+        var running: Task<JWTKeyCollection, any Error>?
+    }
+
+    private let keys = Mutex(Keys())
     private let verified = Mutex<[Field: Verified]>([:])
     private let exchanges = Mutex<[String: Task<String, any Error>]>([:])
 
@@ -167,16 +174,17 @@ package final class IdentityVerifier: Sendable {
     }
 
     private func verify(_ token: String) async throws -> AccessClaims {
+        let known = try await knownKeys()
         do {
-            return try await knownKeys().verify(token, as: AccessClaims.self)
+            return try await known.verify(token, as: AccessClaims.self)
         } catch let error as JWTError where error.errorType == .claimVerificationFailure {
             // Its key is known, its time is over.
             throw Problem.unauthenticated
         } catch {
             // Perhaps signed with a key that is newer than what is known here.
-            guard let keys = try await newerKeys() else { throw Problem.unauthenticated }
+            let newest = try await newestKeys()
             do {
-                return try await keys.verify(token, as: AccessClaims.self)
+                return try await newest.verify(token, as: AccessClaims.self)
             } catch {
                 throw Problem.unauthenticated
             }
@@ -184,26 +192,43 @@ package final class IdentityVerifier: Sendable {
     }
 
     private func knownKeys() async throws -> JWTKeyCollection {
-        if let keys = keys.withLock({ $0 }) { return keys.collection }
-        return try await fetch()
+        if let known = keys.withLock({ $0.collection }) { return known }
+        return try await fetched()
     }
 
-    private func newerKeys() async throws -> JWTKeyCollection? {
-        // Also after one that failed: whoever sends forged tokens does not make as many requests of Authentication.
-        let mayFetch = keys.withLock { keys in
-            guard let known = keys else { return true }
-            guard .now >= known.asked + IdentityVerifier.coolDown else { return false }
-            keys?.asked = .now
-            return true
+    /// As Authentication has them now, or had them a moment ago: whoever sends forged tokens does not make as many requests of it.
+    private func newestKeys() async throws -> JWTKeyCollection {
+        let isFresh = keys.withLock { $0.fetchedAt.map { .now < $0 + IdentityVerifier.coolDown } ?? false }
+        if isFresh { return try await knownKeys() }
+        return try await fetched()
+    }
+
+    /// Requests that need them at the same time wait for the same answer. Behind one that failed nobody who has keys asks for a while.
+    private func fetched() async throws -> JWTKeyCollection {
+        let task = keys.withLock { keys -> Task<JWTKeyCollection, any Error>? in
+            if let running = keys.running { return running }
+            if keys.collection != nil, let failed = keys.failedAt, .now < failed + IdentityVerifier.coolDown { return nil }
+            let task = Task { try await Deadline.$current.withValue(.now + IdentityVerifier.exchangeTime) { try await fetch() } }
+            keys.running = task
+            return task
         }
-        return mayFetch ? try await fetch() : nil
+        guard let task else { throw Problem.unavailable("Who you are cannot be found out at this moment; try again.", retryAfter: 5) }
+        return try await task.value
     }
 
     private func fetch() async throws -> JWTKeyCollection {
-        let collection = JWTKeyCollection()
-        try await collection.add(jwksJSON: try await fetchKeys())
-        keys.withLock { $0 = (collection, .now) }
-        return collection
+        do {
+            let collection = JWTKeyCollection()
+            try await collection.add(jwksJSON: try await fetchKeys())
+            keys.withLock { $0 = Keys(collection: collection, fetchedAt: .now) }
+            return collection
+        } catch {
+            keys.withLock { keys in
+                keys.failedAt = .now
+                keys.running = nil
+            }
+            throw error
+        }
     }
 }
 

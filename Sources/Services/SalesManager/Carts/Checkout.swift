@@ -56,14 +56,17 @@ struct Checkout: Sendable {
         do {
             try await purchase.bindCoupon(of: order)
         } catch let problem as Problem where problem.status == 409 || problem.status == 422 {
-            try await database.write { tx in
-                guard let order = try OrderStore.lock(id, in: tx), order.mayBeWithdrawn, try tx.now < order.expiresAt else { return }
+            let isGone = try await database.write { tx -> Bool in
+                guard let order = try OrderStore.lock(id, in: tx) else { return true }
+                guard order.mayBeWithdrawn, try tx.now < order.expiresAt else { return false }
                 try OrderStore.delete(id, in: tx)
                 try CartStore.setState(.open, of: cartID, in: tx)
                 try CartStore.setCoupon(nil, discounts: [:], of: cartID, in: tx)
                 try OrderStore.history(id, "withdrawn", actor: "sales-manager", reason: problem.code, in: tx)
+                return true
             }
-            try? await coupons.release(use)
+            // Of an order that goes on it is the order's.
+            if isGone { try? await coupons.release(use) }
             throw problem
         }
     }

@@ -205,13 +205,15 @@ enum OrderStore {
             """)
     }
 
-    /// Unless a refund is owed that failed a moment ago.
-    static func setSettled(_ id: OrderID, in tx: Transaction) throws {
+    /// Unless a refund is owed that failed a moment ago, or something newer was heard of the payment.
+    /// - Parameter payment: what was known of it when it was found that nothing is left to do; nil where that does not matter.
+    static func setSettled(_ id: OrderID, asOf payment: Payment? = nil, in tx: Transaction) throws {
         // First the lock, so that the question sees what was written under it.
         try tx.lock("SELECT id FROM sales_order WHERE id = \(id) \(.forUpdate)")
         try tx.queue(
             """
-            UPDATE sales_order SET is_settled = TRUE WHERE id = \(id) AND NOT EXISTS
+            UPDATE sales_order SET is_settled = TRUE
+            WHERE id = \(id) AND payment_version <= \(payment?.version ?? .max) AND NOT EXISTS
                 (SELECT 1 FROM refund WHERE order_id = \(id) AND is_owed = TRUE AND status IN ('failed', 'canceled'))
             """)
     }

@@ -197,7 +197,8 @@ struct Purchase: Sendable {
             order.paidAt = isCanceled ? nil : now
             // Coupons has to hear of it. Payments hears of it when it announces the capture, which it does until then.
             let isPaidFor = payment.map { $0.state != .open && $0.captured.amount > 0 } ?? true
-            order.isSettled = !isCanceled && order.couponUseID == nil && isPaidFor
+            let isUndisputed = payment?.disputes?.isEmpty ?? true
+            order.isSettled = !isCanceled && order.couponUseID == nil && isPaidFor && isUndisputed
             try OrderStore.save(&order, news, lookAt: now + .seconds(5), in: tx)
             let facts = order.facts(token: secret.token(for: "\(id)"))
             if isCanceled {
@@ -231,7 +232,7 @@ struct Purchase: Sendable {
         // One that is paid at the door is settled when the money is there.
         guard payment?.state != .open else { return }
         if payment != nil { try await payments.settle(order.id, .fulfilled) }
-        try await database.write { tx in try OrderStore.setSettled(order.id, in: tx) }
+        try await database.write { tx in try OrderStore.setSettled(order.id, asOf: order.payment, in: tx) }
     }
 
     /// Ends an unpaid order for good.

@@ -35,7 +35,7 @@ struct HoldRoutes: Sendable {
         validation.check(Set(request.lines.map(\.ticketTypeId)).count == request.lines.count, "lines", "must not name a ticket type twice")
         validation.check(request.lines.allSatisfy { (1...1_000).contains($0.quantity) }, "lines.quantity", "must be from 1 to 1,000")
         validation.check(
-            request.lines.reduce(0) { $0 + min($1.quantity, HoldRecord.mostTickets) } <= HoldRecord.mostTickets, "lines",
+            request.lines.reduce(0) { $0 + max(0, min($1.quantity, HoldRecord.mostTickets)) } <= HoldRecord.mostTickets, "lines",
             "must be at most 1,000 tickets together")
         validation.check(request.ttlSeconds.map { (1...3_600).contains($0) } ?? true, "ttlSeconds", "must be from 1 to 3,600")
         try validation.end()

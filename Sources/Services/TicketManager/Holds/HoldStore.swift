@@ -98,19 +98,20 @@ enum HoldStore {
         return pools
     }
 
-    /// The hold with its pools locked: first the pools, whose locks order everything, then the hold as it is under them. Its row as well:
-    /// a hold without claims shares no pool with whoever else changes it.
-    static func lock(_ id: HoldID, alsoPools more: Set<PoolID> = [], in tx: Transaction) throws -> (HoldRecord, Stock, Instant)? {
-        var pools = more.union(try pools(of: [id], in: tx))
-        while true {
-            let (stock, now) = try InventoryStore.lock(pools, in: tx)
-            try tx.lock("SELECT id FROM hold WHERE id = \(id) \(.forUpdate)")
-            guard let hold = try find(id, in: tx) else { return nil }
-            let needed = Set(hold.claims.map(\.pool))
-            if needed.isSubset(of: pools) { return (hold, stock, now) }
-            // Somebody has changed the hold before its pools were locked here.
-            pools.formUnion(needed)
+    /// Locks the rows of holds, in the order of their ids, before any pool: whoever changes a hold has its row, so that its pools stay
+    /// the same. Two that change an emptied hold share no pool.
+    static func lockRows(_ ids: Set<HoldID>, in tx: Transaction) throws {
+        try tx.inChunks(ids.sorted()) { ids in
+            try tx.lock("SELECT id FROM hold WHERE id IN \(list: ids) ORDER BY id \(.forUpdate)")
         }
+    }
+
+    /// The hold with its pools locked: first its row, then the pools, whose locks order everything, then the hold as it is under them.
+    static func lock(_ id: HoldID, alsoPools more: Set<PoolID> = [], in tx: Transaction) throws -> (HoldRecord, Stock, Instant)? {
+        try lockRows([id], in: tx)
+        let pools = more.union(try pools(of: [id], in: tx))
+        let (stock, now) = try InventoryStore.lock(pools, in: tx)
+        return try find(id, in: tx).map { ($0, stock, now) }
     }
 
     private static func line(_ row: Row) throws -> HoldRecord.Line {

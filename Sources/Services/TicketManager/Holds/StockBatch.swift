@@ -82,15 +82,10 @@ struct StockBatch {
         let ids = Set(changes.compactMap(\.hold))
         // Who takes nothing from the pools need not know what has expired in them.
         let reclaims = changes.contains { $0.order != nil }
-        var pools = try HoldStore.pools(of: ids, in: tx)
-        while true {
-            (stock, now) = try InventoryStore.lock(pools, reclaims: reclaims, in: tx)
-            holds = try HoldStore.find(ids, in: tx)
-            let needed = Set(holds.values.flatMap { $0.claims.map(\.pool) })
-            if needed.isSubset(of: pools) { break }
-            // Somebody has changed a hold before its pools were locked here.
-            pools.formUnion(needed)
-        }
+        try HoldStore.lockRows(ids, in: tx)
+        let pools = try HoldStore.pools(of: ids, in: tx)
+        (stock, now) = try InventoryStore.lock(pools, reclaims: reclaims, in: tx)
+        holds = try HoldStore.find(ids, in: tx)
         fulfilments = try StockBatch.recorded(changes.compactMap(\.order), in: tx)
         isClosed = try InventoryStore.isClosed(event, in: tx).get()
     }
