@@ -65,6 +65,19 @@ import Testing
         }
     }
 
+    @Test func `an application's name may have dots`() async throws {
+        let settings = ConfigAccessTests.settings.merging(
+            ["users": .list("sales", "sales.eu"), "user.sales.eu.password": "eu"]) { $1 }
+        let files = ["sales.yml": "secret: of-sales", "sales.eu.yml": "secret: of-sales-eu"]
+        try await withLibrary(files, settings: settings) { library, _ in
+            #expect(await library.get("/sales.eu/default", as: "sales.eu:eu").status == .ok)
+            #expect(await library.get("/sales/default/main/sales.yml", as: "sales:s").status == .ok)
+            for target in ["/sales.eu/default", "/sales/default/main/sales.eu.yml"] {
+                #expect(await library.get(target, as: "sales:s").status == .forbidden)
+            }
+        }
+    }
+
     @Test(arguments: [
         "/sales/payments", "/sales-payments.yml", "/sales/default,payments/main", "/sales/payments/main/application.yml",
     ])

@@ -46,6 +46,18 @@ import Values
         #expect(balancer.choose(at: now) != nil)
     }
 
+    @Test func `a try that goes on for long keeps nobody away`() throws {
+        leaveWithoutAnswer(at: start)
+        let later = start + .seconds(1)
+        _ = try #require(balancer.choose(at: later))
+        let end = later + Circuit.longest
+        #expect(balancer.choose(at: end - .milliseconds(1)) == nil)
+        let second = try #require(balancer.choose(at: end))
+        #expect(balancer.choose(at: end) == nil, "one at a time still")
+        balancer.ended(second, .answered, at: end)
+        #expect(balancer.closedFor(at: end) == nil)
+    }
+
     @Test func `a try of which nothing is known lets the next one through at once`() throws {
         leaveWithoutAnswer(at: start)
         let later = start + .seconds(1)

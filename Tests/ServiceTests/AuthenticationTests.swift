@@ -62,6 +62,9 @@ struct AuthenticationTests {
     @Test(arguments: [
         #"{}"#, #"[]"#, #"{"email":1,"password":"correct horse","name":"Ada"}"#,
         #"{"email":"ada","password":"correct horse","name":"Ada"}"#,
+        // No mail can go there.
+        #"{"email":"ada@bücher.example","password":"correct horse","name":"Ada"}"#,
+        #"{"email":"a..b@example.org","password":"correct horse","name":"Ada"}"#,
         #"{"email":"ada@example.org\r\nBcc: x@y.z","password":"correct horse","name":"Ada"}"#,
         #"{"email":"ada@example.org","password":"short","name":"Ada"}"#,
         #"{"email":"ada@example.org","password":"correct horse","name":"  "}"#,

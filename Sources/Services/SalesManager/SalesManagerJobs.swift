@@ -18,7 +18,6 @@ struct Reconciler: Sendable {
     let purchase: Purchase
     let refunds: Refunds
     let payments: PaymentProcessingClient
-    let coupons: CouponManagerClient
     let logger: Logger
 
     /// One turn looks at all that was due when it began, however many there are.

@@ -47,7 +47,7 @@ package struct SalesManagerService: Microservice {
         peers = PeerRoutes(database: database, secret: orderSecret, events: directory, purchase: purchase)
         events = SalesManagerEvents(database: database, purchase: purchase)
         reconciler = Reconciler(
-            database: database, purchase: purchase, refunds: refunds, payments: payments, coupons: coupons, logger: environment.logger)
+            database: database, purchase: purchase, refunds: refunds, payments: payments, logger: environment.logger)
     }
 
     package var endpoints: [Endpoint] { carts.endpoints + orders.endpoints + peers.endpoints }

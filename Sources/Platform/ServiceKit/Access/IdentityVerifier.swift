@@ -94,11 +94,10 @@ package final class IdentityVerifier: Sendable {
     }
 
     private static let largestCache = 20_000
-    /// How long after a fetch an unknown key id does not cause another.
-    private static let coolDown = TimeSpan.seconds(5)
     /// How long an exchange may take, whoever of those that wait for it came first.
     private static let exchangeTime = TimeSpan.seconds(5)
 
+    private let coolDown: TimeSpan
     private let fetchKeys: @Sendable () async throws -> String
     private let exchange: (@Sendable (String) async throws -> String)?
     /// Authentication's keys.
@@ -114,11 +113,14 @@ package final class IdentityVerifier: Sendable {
     private let exchanges = Mutex<[String: Task<String, any Error>]>([:])
 
     /// - Parameters:
+    ///   - coolDown: how long after a fetch an unknown key does not cause another.
     ///   - exchange: an API key for a token of its user; none where keys do not come.
     ///   - fetchKeys: Authentication's JWKS document.
     package init(
-        exchange: (@Sendable (String) async throws -> String)? = nil, fetchKeys: @escaping @Sendable () async throws -> String
+        coolDown: TimeSpan = .seconds(5), exchange: (@Sendable (String) async throws -> String)? = nil,
+        fetchKeys: @escaping @Sendable () async throws -> String
     ) {
+        self.coolDown = coolDown
         self.exchange = exchange
         self.fetchKeys = fetchKeys
     }
@@ -198,7 +200,7 @@ package final class IdentityVerifier: Sendable {
 
     /// As Authentication has them now, or had them a moment ago: whoever sends forged tokens does not make as many requests of it.
     private func newestKeys() async throws -> JWTKeyCollection {
-        let isFresh = keys.withLock { $0.fetchedAt.map { .now < $0 + IdentityVerifier.coolDown } ?? false }
+        let isFresh = keys.withLock { $0.fetchedAt.map { .now < $0 + coolDown } ?? false }
         if isFresh { return try await knownKeys() }
         return try await fetched()
     }
@@ -207,7 +209,7 @@ package final class IdentityVerifier: Sendable {
     private func fetched() async throws -> JWTKeyCollection {
         let task = keys.withLock { keys -> Task<JWTKeyCollection, any Error>? in
             if let running = keys.running { return running }
-            if keys.collection != nil, let failed = keys.failedAt, .now < failed + IdentityVerifier.coolDown { return nil }
+            if keys.collection != nil, let failed = keys.failedAt, .now < failed + coolDown { return nil }
             let task = Task { try await Deadline.$current.withValue(.now + IdentityVerifier.exchangeTime) { try await fetch() } }
             keys.running = task
             return task

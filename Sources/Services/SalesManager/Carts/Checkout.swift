@@ -75,10 +75,6 @@ struct Checkout: Sendable {
 extension OrderRecord {
     /// Nobody has bound its coupon's use, and so nobody has begun to charge for it.
     fileprivate var mayBeWithdrawn: Bool { status == .draft && version == OrderRecord.firstVersion }
-
-    func couponBinding(margin: TimeSpan) -> CouponUseBinding {
-        CouponUseBinding(orderId: id, email: buyer.email, userId: userID, expiresAt: expiresAt + margin)
-    }
 }
 
 extension CartRecord {

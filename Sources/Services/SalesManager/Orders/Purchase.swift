@@ -347,6 +347,10 @@ struct Purchase: Sendable {
 }
 
 extension OrderRecord {
+    fileprivate func couponBinding(margin: TimeSpan) -> CouponUseBinding {
+        CouponUseBinding(orderId: id, email: buyer.email, userId: userID, expiresAt: expiresAt + margin)
+    }
+
     /// Whether the hold has what was ordered, at the prices that were shown, and nothing else.
     fileprivate func isCovered(by hold: Hold) -> Bool {
         let ordered = lines.map { HeldLine(type: $0.ticketTypeId, quantity: $0.quantity, price: $0.unitPrice) }
