@@ -32,8 +32,9 @@ import Values
 
     @Test func `nothing else writes its own JSON`() throws {
         let types = try SourceTree().files(under: "Sources").flatMap { file in
-            file.text.matches(of: #/extension (\w+): JSONWritable/#).map { String($0.output.1) }
+            file.text.matches(of: #/extension ([\w.]+): JSONWritable/#).map { String($0.output.1) }
         }
-        #expect(Set(types) == ["Hold", "HoldLine", "Money"], "a new one needs a test here")
+        // That of HoldRecord is stored; see HoldLinesTests.
+        #expect(Set(types) == ["Hold", "HoldLine", "HoldRecord.Line", "Money"], "a new one needs a test here")
     }
 }

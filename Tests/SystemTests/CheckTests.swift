@@ -10,8 +10,8 @@ extension WholeSystem {
             (
                 "ticket-manager",
                 [
-                    ("hold", "event_id", "event"), ("hold_line", "hold_id", "hold"), ("hold_line", "ticket_type_id", "ticket_type"),
-                    ("hold_claim", "hold_id", "hold"), ("hold_claim", "pool_id", "pool"), ("ticket", "event_id", "event"),
+                    ("hold", "event_id", "event"), ("hold_claim", "hold_id", "hold"), ("hold_claim", "pool_id", "pool"),
+                    ("ticket", "event_id", "event"),
                     ("ticket", "order_id", "fulfilment"), ("ticket", "hold_id", "hold"), ("ticket", "ticket_type_id", "ticket_type"),
                     ("scan", "ticket_id", "ticket"),
                 ]

@@ -66,6 +66,7 @@ package final class Database: Service {
                     """)
                 guard inserted == 1 else { return }
                 for statement in migration.statements { try tx.define(statement) }
+                try migration.conversion?(tx)
             }
         }
     }
@@ -84,12 +85,17 @@ package final class Database: Service {
 package struct Migration: Sendable {
     package let id: String
     package let statements: [String]
+    /// What the statements cannot say in the words of both engines; runs after them.
+    let conversion: (@Sendable (Transaction) throws -> Void)?
 
-    /// - Parameter sql: statements in the common subset of both engines, each ended by `;` at the end of a line. A table that ends
-    ///   with `) CLUSTERED;` is kept in the order of its primary key, where the engine can do that: one tree to write instead of two.
-    ///   For rows of less than a kilobyte. `TEXT` is compared byte by byte.
-    package init(_ id: String, _ sql: String) {
+    /// - Parameters:
+    ///   - sql: statements in the common subset of both engines, each ended by `;` at the end of a line. A table that ends with
+    ///     `) CLUSTERED;` is kept in the order of its primary key, where the engine can do that: one tree to write instead of two. For
+    ///     rows of less than a kilobyte. `TEXT` is compared byte by byte.
+    ///   - conversion: runs after the statements, as the body of any transaction.
+    package init(_ id: String, _ sql: String, conversion: (@Sendable (Transaction) throws -> Void)? = nil) {
         self.id = id
+        self.conversion = conversion
         var statements: [String] = []
         var lines: [Substring] = []
         for line in sql.split(separator: "\n") {

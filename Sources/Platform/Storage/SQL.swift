@@ -1,3 +1,5 @@
+package import Values
+
 /// A statement with its values. An interpolated value becomes a binding and can never become SQL:
 /// `"SELECT * FROM hold WHERE id = \(id)"`. Another `SQL` is inserted as it is.
 package struct SQL: ExpressibleByStringInterpolation, Sendable {
@@ -10,13 +12,12 @@ package struct SQL: ExpressibleByStringInterpolation, Sendable {
     /// The statement, with a `?` for each value: SQLite's own form. No statement has one that means anything else.
     var text: String
     /// In the order of their `?`.
-    var values: [SQLPrimitive]
+    var values = SQLValues()
     /// What another engine says at which place of the text, in UTF-8 code units.
     var differences: [(offset: Int, Difference)]
 
     package init(stringLiteral value: String) {
         text = value
-        values = []
         differences = []
     }
 
@@ -38,11 +39,15 @@ package struct SQL: ExpressibleByStringInterpolation, Sendable {
         }
 
         package mutating func appendInterpolation(_ value: some SQLValue) {
-            sql.append(value.sqlValue)
+            sql.append(value)
+        }
+
+        package mutating func appendInterpolation(_ value: JSONText) {
+            sql.append(value)
         }
 
         package mutating func appendInterpolation<V: SQLValue>(_ value: V?) {
-            sql.append(value?.sqlValue ?? .null(V.sqlType))
+            sql.append(value)
         }
 
         package mutating func appendInterpolation(_ other: SQL) {
@@ -62,7 +67,7 @@ package struct SQL: ExpressibleByStringInterpolation, Sendable {
             var separator = "("
             for value in values {
                 sql.text += separator
-                sql.append(value.sqlValue)
+                sql.append(value)
                 separator = ", "
             }
             sql.text += ")"
@@ -85,15 +90,15 @@ package struct SQL: ExpressibleByStringInterpolation, Sendable {
         return result
     }
 
-    private mutating func append(_ value: SQLPrimitive) {
+    private mutating func append(_ value: some SQLBindable) {
         text += "?"
-        values.append(value)
+        value.append(to: &values)
     }
 
     private mutating func append(_ other: SQL) {
         let offset = text.utf8.count
         text += other.text
-        if values.isEmpty, values.capacity < other.values.count { values = other.values } else { values += other.values }
+        values.append(other.values)
         for (place, difference) in other.differences { differences.append((offset + place, difference)) }
     }
 }

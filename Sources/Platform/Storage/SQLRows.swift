@@ -1,29 +1,27 @@
 /// What a value of a row may be: a `SQLValue`, or none of one.
 package protocol SQLBindable {
-    var bound: SQLPrimitive { get }
-}
-
-extension SQLValue {
-    package var bound: SQLPrimitive { sqlValue }
+    func append(to values: inout SQLValues)
 }
 
 extension Optional: SQLBindable where Wrapped: SQLValue {
-    package var bound: SQLPrimitive { self?.sqlValue ?? .null(Wrapped.sqlType) }
+    package func append(to values: inout SQLValues) {
+        if let self { self.append(to: &values) } else { values.appendNull(Wrapped.sqlType) }
+    }
 }
 
 /// The values of rows that are inserted together, one row behind the other. Their text follows from their number alone, so that none is
 /// composed row by row.
 package struct SQLRows {
-    private var values: [SQLPrimitive] = []
-    private var count = 0
+    @usableFromInline var values = SQLValues()
+    @usableFromInline var count = 0
 
     init(capacity: Int) {
         values.reserveCapacity(8 * capacity)
     }
 
     /// Adds a row, its values in the order of the columns.
-    package mutating func append<each Value: SQLBindable>(_ row: repeat each Value) {
-        repeat values.append((each row).bound)
+    @inlinable package mutating func append<each Value: SQLBindable>(_ row: repeat each Value) {
+        repeat (each row).append(to: &values)
         count += 1
     }
 

@@ -5,9 +5,9 @@ package enum SQLType: Sendable {
     case integer, text, boolean, bytes
 }
 
-/// A value on its way into or out of a column. A null knows its type, because PostgreSQL asks for it.
+/// A value as a column holds it.
 package enum SQLPrimitive: Hashable, Sendable {
-    case null(SQLType)
+    case null
     case integer(Int64)
     case text(String)
     case boolean(Bool)
@@ -16,15 +16,15 @@ package enum SQLPrimitive: Hashable, Sendable {
 
 /// What can stand in a column. Instants are `BIGINT` microseconds; ids, enums and JSON are `TEXT`.
 package protocol SQLValue: SQLBindable, Sendable {
+    /// A null knows its type too, because PostgreSQL asks for it.
     static var sqlType: SQLType { get }
-    var sqlValue: SQLPrimitive { get }
     /// Nil where the column holds something else.
     init?(sqlValue: SQLPrimitive)
 }
 
 extension Int64: SQLValue {
     package static var sqlType: SQLType { .integer }
-    package var sqlValue: SQLPrimitive { .integer(self) }
+    package func append(to values: inout SQLValues) { values.append(self) }
     package init?(sqlValue: SQLPrimitive) {
         guard case .integer(let value) = sqlValue else { return nil }
         self = value
@@ -33,7 +33,7 @@ extension Int64: SQLValue {
 
 extension Int: SQLValue {
     package static var sqlType: SQLType { .integer }
-    package var sqlValue: SQLPrimitive { .integer(Int64(self)) }
+    package func append(to values: inout SQLValues) { values.append(Int64(self)) }
     package init?(sqlValue: SQLPrimitive) {
         guard case .integer(let value) = sqlValue else { return nil }
         self.init(exactly: value)
@@ -42,7 +42,7 @@ extension Int: SQLValue {
 
 extension String: SQLValue {
     package static var sqlType: SQLType { .text }
-    package var sqlValue: SQLPrimitive { .text(self) }
+    package func append(to values: inout SQLValues) { values.append(text: self) }
     package init?(sqlValue: SQLPrimitive) {
         guard case .text(let value) = sqlValue else { return nil }
         self = value
@@ -51,7 +51,7 @@ extension String: SQLValue {
 
 extension Bool: SQLValue {
     package static var sqlType: SQLType { .boolean }
-    package var sqlValue: SQLPrimitive { .boolean(self) }
+    package func append(to values: inout SQLValues) { values.append(self) }
     package init?(sqlValue: SQLPrimitive) {
         switch sqlValue {
         case .boolean(let value): self = value
@@ -63,7 +63,7 @@ extension Bool: SQLValue {
 
 extension [UInt8]: SQLValue, SQLBindable {
     package static var sqlType: SQLType { .bytes }
-    package var sqlValue: SQLPrimitive { .bytes(self) }
+    package func append(to values: inout SQLValues) { values.append(bytes: self) }
     package init?(sqlValue: SQLPrimitive) {
         guard case .bytes(let value) = sqlValue else { return nil }
         self = value
@@ -72,7 +72,7 @@ extension [UInt8]: SQLValue, SQLBindable {
 
 extension Instant: SQLValue {
     package static var sqlType: SQLType { .integer }
-    package var sqlValue: SQLPrimitive { .integer(microseconds) }
+    package func append(to values: inout SQLValues) { values.append(microseconds) }
     package init?(sqlValue: SQLPrimitive) {
         guard case .integer(let value) = sqlValue else { return nil }
         self.init(microseconds: value)
@@ -87,7 +87,7 @@ package protocol SQLTextValue: SQLValue {
 
 extension SQLTextValue {
     package static var sqlType: SQLType { .text }
-    package var sqlValue: SQLPrimitive { .text(sqlText) }
+    package func append(to values: inout SQLValues) { values.append(text: sqlText) }
     package init?(sqlValue: SQLPrimitive) {
         guard case .text(let text) = sqlValue else { return nil }
         self.init(sqlText: text)
@@ -104,5 +104,12 @@ extension SQLTextValue where Self: RawRepresentable, RawValue == String {
     package init?(sqlText: String) { self.init(rawValue: sqlText) }
 }
 
-extension TypeID: SQLTextValue, SQLValue {}
+/// A column of JSON is read as a `String`.
+extension JSONText: SQLBindable {
+    package func append(to values: inout SQLValues) { values.appendText { $0 += bytes } }
+}
+
+extension TypeID: SQLTextValue, SQLValue {
+    package func append(to values: inout SQLValues) { values.appendText { append(to: &$0) } }
+}
 extension Currency: SQLTextValue, SQLValue {}

@@ -1,14 +1,6 @@
 /// Crockford's base 32: no `I`, `L`, `O`, `U`, so that it can be read aloud and typed.
 package enum CrockfordBase32 {
-    private static let alphabet = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
-    private static let values: [UInt8] = {
-        var values = [UInt8](repeating: 255, count: 256)
-        for (value, character) in alphabet.enumerated() {
-            values[Int(character)] = UInt8(value)
-            values[Int(character) & ~0x20 | (character < 58 ? 0x20 : 0)] = UInt8(value)
-        }
-        return values
-    }()
+    private static let alphabet: StaticString = "0123456789abcdefghjkmnpqrstvwxyz"
 
     /// Five bits a character, high bits first, the last character padded with zero bits.
     package static func encode(_ bytes: some Sequence<UInt8>, uppercase: Bool = false) -> String {
@@ -20,11 +12,11 @@ package enum CrockfordBase32 {
             bits += 8
             while bits >= 5 {
                 bits -= 5
-                output.append(alphabet[Int(buffer >> bits & 31)])
+                output.append(character(UInt8(buffer >> bits & 31)))
             }
             buffer &= 0xFF
         }
-        if bits > 0 { output.append(alphabet[Int(buffer << (5 - bits) & 31)]) }
+        if bits > 0 { output.append(character(UInt8(buffer << (5 - bits) & 31))) }
         if uppercase {
             for index in output.indices where output[index] >= 97 { output[index] -= 32 }
         }
@@ -52,9 +44,18 @@ package enum CrockfordBase32 {
     }
 
     static func value(of character: UInt8) -> UInt8? {
-        let value = values[Int(character)]
-        return value == 255 ? nil : value
+        let lowercase = character | 0x20
+        return switch lowercase {
+        case _ where (48...57).contains(character): character - 48
+        case 97...104: lowercase - 87
+        case 106, 107: lowercase - 88
+        case 109, 110: lowercase - 89
+        case 112...116: lowercase - 90
+        case 118...122: lowercase - 91
+        default: nil
+        }
     }
 
-    static func character(_ value: UInt8) -> UInt8 { alphabet[Int(value)] }
+    /// - Parameter value: its low five bits.
+    static func character(_ value: UInt8) -> UInt8 { unsafe alphabet.utf8Start[Int(value & 31)] }
 }

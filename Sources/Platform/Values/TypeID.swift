@@ -41,36 +41,17 @@ package struct TypeID<Kind: IdentifierKind>: Hashable, Comparable, Sendable {
 
 extension TypeID: CustomStringConvertible, LosslessStringConvertible {
     package var description: String {
-        let prefix = Kind.prefix.utf8
-        return String(unsafeUninitializedCapacity: prefix.count + 27) { buffer in
-            var position = 0
-            for byte in prefix {
-                buffer[position] = byte
-                position += 1
-            }
-            buffer[position] = UInt8(ascii: "_")
-            position += 1
-            eachDigit { buffer[position + $0] = $1 }
-            return position + 26
-        }
+        var text: [UInt8] = []
+        text.reserveCapacity(Kind.prefix.utf8.count + 27)
+        append(to: &text)
+        return String(decoding: text, as: UTF8.self)
     }
 
-    func append(to text: inout [UInt8]) {
+    /// Appends its description.
+    package func append(to text: inout [UInt8]) {
         text += Kind.prefix.utf8
         text.append(UInt8(ascii: "_"))
-        let start = text.count
-        text += repeatElement(0, count: 26)
-        eachDigit { text[start + $0] = $1 }
-    }
-
-    /// The 26 characters behind the prefix, the last first.
-    private func eachDigit(_ put: (_ place: Int, _ character: UInt8) -> Void) {
-        var (high, low) = (high, low)
-        for place in stride(from: 25, through: 0, by: -1) {
-            put(place, CrockfordBase32.character(UInt8(low & 31)))
-            low = low >> 5 | high << 59
-            high >>= 5
-        }
+        UUIDv7.append(high, low, to: &text)
     }
 
     package init?(_ description: String) {
@@ -118,6 +99,18 @@ private enum UUIDv7 {
     }
 
     private static let state = Mutex(State())
+
+    /// Appends its 26 digits.
+    static func append(_ high: UInt64, _ low: UInt64, to text: inout [UInt8]) {
+        var (high, low) = (high, low)
+        var digits = InlineArray<26, UInt8>(repeating: 0)
+        for place in digits.indices.reversed() {
+            digits[place] = CrockfordBase32.character(UInt8(truncatingIfNeeded: low))
+            low = low >> 5 | high << 59
+            high >>= 5
+        }
+        digits.span.withUnsafeBufferPointer { unsafe text.append(contentsOf: $0) }
+    }
 
     static func next() -> (UInt64, UInt64) {
         let now = UInt64(Instant.now.microseconds / 1_000)

@@ -1,4 +1,6 @@
+import Contracts
 import Storage
+import Values
 
 enum TicketManagerMigrations {
     static let all = [
@@ -176,5 +178,46 @@ enum TicketManagerMigrations {
             """),
         // What is not known to be public is asked again.
         Migration("0004-drafts", "ALTER TABLE event ADD COLUMN is_public BOOLEAN NOT NULL DEFAULT FALSE;"),
+        // Nothing asks for one line: they are read and written with their hold.
+        Migration(
+            "0005-lines-of-holds",
+            """
+            ALTER TABLE hold ADD COLUMN lines TEXT NOT NULL DEFAULT '[]';
+            ALTER TABLE ticket ADD COLUMN pool_ids TEXT NOT NULL DEFAULT '';
+            UPDATE ticket SET pool_ids = COALESCE((
+                SELECT hold_line.pool_ids FROM hold_line
+                WHERE hold_line.hold_id = ticket.hold_id AND hold_line.ticket_type_id = ticket.ticket_type_id
+            ), '');
+            """, conversion: HoldStore.gatherLines),
+        Migration("0006-no-lines-beside-holds", "DROP TABLE hold_line;"),
     ]
+}
+
+extension HoldStore {
+    /// For the migration that moved lines into their holds' rows.
+    static func gatherLines(in tx: Transaction) throws {
+        var last = ""
+        while true {
+            let holds = try tx.rows("SELECT id FROM hold WHERE id > \(last) ORDER BY id LIMIT 500")
+            guard let end: String = try holds.last?["id"] else { return }
+            let rows = try tx.rows(
+                "SELECT * FROM hold_line WHERE hold_id > \(last) AND hold_id <= \(end) ORDER BY hold_id, ticket_type_id")
+            let lines = try Dictionary(grouping: rows) { try $0["hold_id"] as String }
+            for (hold, rows) in lines {
+                let lines: JSONText = "\(try rows.map(line))"
+                try tx.queue("UPDATE hold SET lines = \(lines) WHERE id = \(hold)")
+            }
+            last = end
+        }
+    }
+
+    private static func line(_ row: Row) throws -> HoldRecord.Line {
+        let pools: String = try row["pool_ids"]
+        return HoldRecord.Line(
+            line: HoldLine(
+                ticketTypeId: try row["ticket_type_id"], name: try row["name"], quantity: try row["quantity"],
+                price: Money(try row["price"], try row["currency"]), taxRate: try row["tax_rate"], fee: try row["fee"],
+                feeIncluded: try row["is_fee_included"]),
+            pools: pools.split(separator: " ").compactMap { PoolID(String($0)) })
+    }
 }

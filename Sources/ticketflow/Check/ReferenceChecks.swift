@@ -34,8 +34,7 @@ extension Check {
     /// Whatever a row names is there.
     static let references = [
         references(
-            in: .ticketManager, Reference("hold", "event_id", to: "event"), Reference("hold_line", "hold_id", to: "hold"),
-            Reference("hold_line", "ticket_type_id", to: "ticket_type"), Reference("hold_claim", "hold_id", to: "hold"),
+            in: .ticketManager, Reference("hold", "event_id", to: "event"), Reference("hold_claim", "hold_id", to: "hold"),
             Reference("hold_claim", "pool_id", to: "pool"), Reference("ticket", "event_id", to: "event"),
             Reference("ticket", "order_id", to: "fulfilment", id: "order_id"), Reference("ticket", "hold_id", to: "hold"),
             Reference("ticket", "ticket_type_id", to: "ticket_type"), Reference("scan", "ticket_id", to: "ticket")),

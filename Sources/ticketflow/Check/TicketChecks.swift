@@ -16,9 +16,7 @@ extension Check {
             "sold counters", in: .ticketManager,
             """
             WITH living AS (
-                SELECT hold_line.pool_ids AS pools, COUNT(*) AS tickets FROM ticket
-                JOIN hold_line ON hold_line.hold_id = ticket.hold_id AND hold_line.ticket_type_id = ticket.ticket_type_id
-                WHERE ticket.state <> 'void' GROUP BY hold_line.pool_ids
+                SELECT pool_ids AS pools, COUNT(*) AS tickets FROM ticket WHERE state <> 'void' GROUP BY pool_ids
             )
             SELECT pool.id || ' counts ' || pool.sold || ' sold, its tickets are ' || COALESCE(SUM(living.tickets), 0) AS finding
             FROM pool LEFT JOIN living ON ' ' || living.pools || ' ' LIKE '% ' || pool.id || ' %'
@@ -51,9 +49,7 @@ extension Check {
             "claims of tickets", in: .ticketManager,
             """
             WITH issued AS (
-                SELECT ticket.hold_id AS hold_id, hold_line.pool_ids AS pools, COUNT(*) AS tickets FROM ticket
-                JOIN hold_line ON hold_line.hold_id = ticket.hold_id AND hold_line.ticket_type_id = ticket.ticket_type_id
-                GROUP BY ticket.hold_id, hold_line.pool_ids
+                SELECT hold_id, pool_ids AS pools, COUNT(*) AS tickets FROM ticket GROUP BY hold_id, pool_ids
             )
             SELECT hold_claim.hold_id || ' sold ' || hold_claim.quantity || ' of ' || hold_claim.pool_id || ' for '
                 || COALESCE(SUM(issued.tickets), 0) || ' tickets' AS finding

@@ -140,14 +140,12 @@ extension FilledTable {
             "ticket_manager.hold", from: "filled_order",
             [
                 "id": "hold", "event_id": "event", "state": "'confirmed'", "expires_at": "at + 1200000000", "order_id": "id",
+                "lines": """
+                '[{"line":{"fee":0,"feeIncluded":false,"name":"Standing","price":{"amount":4500,"currency":"EUR"},"quantity":' || quantity
+                    || ',"taxRate":1900,"ticketTypeId":"' || ticket_type || '"},"pools":["' || pool || '"]}]'
+                """,
                 "created_at": "at",
             ], untouched: "version"),
-        FilledTable(
-            "ticket_manager.hold_line", from: "filled_order",
-            [
-                "hold_id": "hold", "ticket_type_id": "ticket_type", "name": "'Standing'", "quantity": "quantity", "price": "4500",
-                "currency": "'EUR'", "tax_rate": "1900", "fee": "0", "is_fee_included": "FALSE", "pool_ids": "pool",
-            ]),
         FilledTable(
             "ticket_manager.hold_claim", from: "filled_order",
             [
@@ -165,7 +163,7 @@ extension FilledTable {
         FilledTable(
             "ticket_manager.ticket", from: "filled_unit",
             [
-                "id": "ticket", "event_id": "event", "order_id": "id", "order_unit_id": "unit", "hold_id": "hold",
+                "id": "ticket", "event_id": "event", "order_id": "id", "order_unit_id": "unit", "hold_id": "hold", "pool_ids": "pool",
                 "ticket_type_id": "ticket_type", "ticket_type_name": "'Standing'", "attendee_name": "name", "attendee_email": "email",
                 "state": "CASE WHEN is_over THEN 'checkedIn' ELSE 'issued' END",
                 "code": """

@@ -339,7 +339,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     }
 
     private func send(_ text: String, _ take: @escaping (borrowing PostgreSQLResult) throws -> Void = { _ in }) throws {
-        try openLink().run(text: text, PostgreSQLValues([]))
+        try openLink().run(text: text, PostgreSQLValues(SQLValues()))
         commands.append(.statement(take))
     }
 

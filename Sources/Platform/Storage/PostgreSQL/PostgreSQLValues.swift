@@ -3,34 +3,37 @@ internal import CLibpq
 /// The values of a statement as they go over the wire: in binary form, each with its type.
 struct PostgreSQLValues {
     let types: [Oid]
-    /// All values one after the other, and one byte more, so that an empty one has an address too.
-    private var bytes: [UInt8] = []
+    /// All values, and one byte more, so that an empty one has an address too.
+    private var bytes: [UInt8]
     /// Where each begins; nil for a null.
     private var places: [Int?] = []
     private var lengths: [Int32] = []
 
-    init(_ values: [SQLPrimitive]) {
-        types = values.map(\.postgreSQLType)
-        bytes.reserveCapacity(16 * values.count)
+    init(_ values: SQLValues) {
+        types = values.places.map(\.postgreSQLType)
+        bytes = values.room
         places.reserveCapacity(values.count)
         lengths.reserveCapacity(values.count)
-        for value in values {
-            let start = bytes.count
+        for value in values.places {
             switch value {
             case .null:
                 places.append(nil)
                 lengths.append(0)
-                continue
-            case .integer(let value):
-                unsafe withUnsafeBytes(of: value.bigEndian) { unsafe bytes.append(contentsOf: $0) }
-            case .boolean(let value): bytes.append(value ? 1 : 0)
-            case .text(let value): bytes += value.utf8
-            case .bytes(let value): bytes += value
+            case .integer(let value): unsafe withUnsafeBytes(of: value.bigEndian) { unsafe append($0) }
+            case .text(let range), .bytes(let range):
+                places.append(range.lowerBound)
+                lengths.append(Int32(range.count))
+            case .boolean(let value):
+                append([value ? 1 : 0])
             }
-            places.append(start)
-            lengths.append(Int32(bytes.count - start))
         }
         bytes.append(0)
+    }
+
+    private mutating func append(_ value: some Collection<UInt8>) {
+        places.append(bytes.count)
+        lengths.append(Int32(value.count))
+        bytes += value
     }
 
     var count: Int32 { Int32(types.count) }
@@ -65,7 +68,7 @@ private enum PostgreSQLType {
     static let texts: [Oid] = [19, text, 1_042, 1_043, 705]
 }
 
-extension SQLPrimitive {
+extension SQLValues.Value {
     fileprivate var postgreSQLType: Oid {
         switch self {
         case .integer, .null(.integer): PostgreSQLType.integer
@@ -74,7 +77,9 @@ extension SQLPrimitive {
         case .bytes, .null(.bytes): PostgreSQLType.bytes
         }
     }
+}
 
+extension SQLPrimitive {
     /// - Parameter bytes: of a value in binary form. Nil for a type that means something else in each engine, such as `numeric`.
     fileprivate init?(type: Oid, bytes: UnsafeRawBufferPointer) {
         switch type {
@@ -135,7 +140,7 @@ extension SQLPrimitive {
     }
 
     private func value(_ row: Int32, _ column: Int32, _ type: Oid) throws -> SQLPrimitive {
-        guard unsafe PQgetisnull(pointer, row, column) == 0 else { return .null(.text) }
+        guard unsafe PQgetisnull(pointer, row, column) == 0 else { return .null }
         let bytes = unsafe UnsafeRawBufferPointer(
             start: PQgetvalue(pointer, row, column), count: Int(PQgetlength(pointer, row, column)))
         guard let value = unsafe SQLPrimitive(type: type, bytes: bytes) else {

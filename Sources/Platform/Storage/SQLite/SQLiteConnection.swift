@@ -55,7 +55,7 @@ import Values
 
     /// For what has no values and no answer, such as a savepoint.
     func run(_ text: String) throws {
-        try statement(text).execute([], on: self)
+        try statement(text).execute(SQLValues(), on: self)
     }
 
     enum Kind: String {

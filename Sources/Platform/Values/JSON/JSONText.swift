@@ -6,7 +6,7 @@ package protocol JSONWritable: Encodable {
 
 /// The JSON of a value, as a text with its values between: `{"id":\(id),"lines":\(lines)}`. Members stand in the order of their keys.
 package struct JSONText: ExpressibleByStringInterpolation, StringInterpolationProtocol {
-    private(set) var bytes: [UInt8]
+    package private(set) var bytes: [UInt8]
 
     package init(stringLiteral value: String) {
         bytes = Array(value.utf8)
@@ -38,6 +38,17 @@ package struct JSONText: ExpressibleByStringInterpolation, StringInterpolationPr
         for value in values {
             bytes.append(separator)
             bytes += value.json.bytes
+            separator = UInt8(ascii: ",")
+        }
+        if values.isEmpty { bytes.append(separator) }
+        bytes.append(UInt8(ascii: "]"))
+    }
+
+    package mutating func appendInterpolation<Kind>(_ values: [TypeID<Kind>]) {
+        var separator = UInt8(ascii: "[")
+        for value in values {
+            bytes.append(separator)
+            appendInterpolation(value)
             separator = UInt8(ascii: ",")
         }
         if values.isEmpty { bytes.append(separator) }

@@ -10,8 +10,9 @@ struct HoldRecord: Sendable {
         var state: ClaimState
     }
 
-    struct Line: Sendable {
+    struct Line: Codable, Sendable {
         var line: HoldLine
+        /// One of each is taken per ticket.
         var pools: [PoolID]
     }
 
@@ -59,6 +60,10 @@ enum ClaimState: String, SQLTextValue {
 
 extension HoldState: SQLTextValue {}
 
+extension HoldRecord.Line: JSONWritable {
+    var json: JSONText { #"{"line":\#(line),"pools":\#(pools)}"# }
+}
+
 /// The SQL of holds.
 enum HoldStore {
     static func find(_ id: HoldID, in tx: Transaction) throws -> HoldRecord? {
@@ -68,17 +73,16 @@ enum HoldStore {
     static func find(_ ids: Set<HoldID>, in tx: Transaction) throws -> [HoldID: HoldRecord] {
         var holds: [HoldID: HoldRecord] = [:]
         try tx.inChunks(ids.sorted()) { ids in
-            let rows = try tx.ask("SELECT id, event_id, state, expires_at, order_id, version FROM hold WHERE id IN \(list: ids)")
-            let lines = try tx.ask("SELECT * FROM hold_line WHERE hold_id IN \(list: ids) ORDER BY hold_id, ticket_type_id")
+            let rows = try tx.ask("SELECT id, event_id, state, expires_at, order_id, lines, version FROM hold WHERE id IN \(list: ids)")
             let claims = try tx.ask(
                 "SELECT hold_id, pool_id, quantity, state FROM hold_claim WHERE hold_id IN \(list: ids) ORDER BY hold_id, pool_id")
             for row in try rows.get() {
                 let id: HoldID = try row["id"]
                 holds[id] = HoldRecord(
                     id: id, eventID: try row["event_id"], state: try row["state"], expiresAt: try row["expires_at"],
-                    orderID: try row["order_id"], lines: [], claims: [], version: try row["version"])
+                    orderID: try row["order_id"], lines: try JSON.value(from: try row["lines"] as String), claims: [],
+                    version: try row["version"])
             }
-            for row in try lines.get() { holds[try row["hold_id"]]?.lines.append(try line(row)) }
             for row in try claims.get() {
                 holds[try row["hold_id"]]?.claims.append(
                     HoldRecord.Claim(pool: try row["pool_id"], quantity: try row["quantity"], state: try row["state"]))
@@ -114,37 +118,15 @@ enum HoldStore {
         return try find(id, in: tx).map { ($0, stock, now) }
     }
 
-    private static func line(_ row: Row) throws -> HoldRecord.Line {
-        let pools: String = try row["pool_ids"]
-        return HoldRecord.Line(
-            line: HoldLine(
-                ticketTypeId: try row["ticket_type_id"], name: try row["name"], quantity: try row["quantity"],
-                price: Money(try row["price"], try row["currency"]), taxRate: try row["tax_rate"], fee: try row["fee"],
-                feeIncluded: try row["is_fee_included"]),
-            pools: pools.split(separator: " ").compactMap { PoolID(String($0)) })
-    }
-
     /// Inserts many holds with few statements.
     static func insert(_ holds: [HoldRecord], at now: Instant, in tx: Transaction) throws {
-        try tx.insert("INSERT INTO hold (id, event_id, state, expires_at, created_at) VALUES", holds) { rows, hold in
-            rows.append(hold.id, hold.eventID, hold.state, hold.expiresAt, now)
+        try tx.insert("INSERT INTO hold (id, event_id, state, expires_at, lines, created_at) VALUES", holds) { rows, hold in
+            rows.append(hold.id, hold.eventID, hold.state, hold.expiresAt, "\(hold.lines)" as JSONText, now)
         }
-        try insertParts(of: holds, in: tx)
+        try insertClaims(of: holds, in: tx)
     }
 
-    /// Their lines and claims.
-    private static func insertParts(of holds: [HoldRecord], in tx: Transaction) throws {
-        try tx.insert(
-            """
-            INSERT INTO hold_line
-                (hold_id, ticket_type_id, name, quantity, price, currency, tax_rate, fee, is_fee_included, pool_ids) VALUES
-            """, holds.flatMap { hold in hold.lines.map { (hold.id, $0.line, $0.pools) } }
-        ) { rows, part in
-            let (id, line, pools) = part
-            rows.append(
-                id, line.ticketTypeId, line.name, line.quantity, line.price.amount, line.price.currency, line.taxRate, line.fee,
-                line.feeIncluded, pools.count == 1 ? pools[0].description : pools.map(\.description).joined(separator: " "))
-        }
+    private static func insertClaims(of holds: [HoldRecord], in tx: Transaction) throws {
         try tx.insert(
             "INSERT INTO hold_claim (hold_id, pool_id, quantity, state, expires_at) VALUES",
             holds.flatMap { hold in hold.claims.map { (hold.id, $0, hold.expiresAt) } }
@@ -156,10 +138,9 @@ enum HoldStore {
 
     /// Writes what a change left of a hold.
     static func replace(_ hold: HoldRecord, in tx: Transaction) throws {
-        try tx.queue("UPDATE hold SET version = \(hold.version) WHERE id = \(hold.id)")
-        try tx.queue("DELETE FROM hold_line WHERE hold_id = \(hold.id)")
+        try tx.queue("UPDATE hold SET lines = \("\(hold.lines)" as JSONText), version = \(hold.version) WHERE id = \(hold.id)")
         try tx.queue("DELETE FROM hold_claim WHERE hold_id = \(hold.id)")
-        try insertParts(of: [hold], in: tx)
+        try insertClaims(of: [hold], in: tx)
     }
 
     static func set(_ id: HoldID, _ state: HoldState, in tx: Transaction) throws {

@@ -62,7 +62,7 @@ struct StockBatch {
     private var bound: [HoldID] = []
     private var decided: [(fulfilment: Fulfilment, hold: HoldID?)] = []
     private var released: [HoldID] = []
-    private var tickets: [(ticket: TicketRecord, hold: HoldID)] = []
+    private var tickets: [TicketStore.Issue] = []
 
     static let coalescer = Coalescer<StockChange, Answer> { changes, tx in
         var batch = try StockBatch(changes, in: tx)
@@ -145,15 +145,18 @@ struct StockBatch {
         hold.state = .confirmed
         for index in hold.claims.indices { hold.claims[index].state = .sold }
         holds[hold.id] = hold
-        let names = Dictionary(uniqueKeysWithValues: hold.lines.map { ($0.line.ticketTypeId, $0.line.name) })
+        let lines = Dictionary(uniqueKeysWithValues: hold.lines.map { ($0.line.ticketTypeId, $0) })
         let issued = zip(request.units, codes).map { unit, made in
             Ticket(
                 id: made.id, eventId: event, orderId: order, unitId: unit.unitId, ticketTypeId: unit.ticketTypeId,
-                ticketTypeName: names[unit.ticketTypeId] ?? "", attendee: unit.attendee, status: .issued, blockedBy: [],
+                ticketTypeName: lines[unit.ticketTypeId]?.line.name ?? "", attendee: unit.attendee, status: .issued, blockedBy: [],
                 code: made.code, codeVersion: 1)
         }
         for (ticket, made) in zip(issued, codes) {
-            tickets.append((TicketRecord(ticket: ticket, code: made.code, isTransferred: false), hold.id))
+            tickets.append(
+                TicketStore.Issue(
+                    ticket: TicketRecord(ticket: ticket, code: made.code, isTransferred: false), hold: hold.id,
+                    pools: lines[ticket.ticketTypeId]?.pools ?? []))
         }
         return record(Fulfilment(orderId: order, outcome: .confirmed, tickets: issued), hold.id)
     }

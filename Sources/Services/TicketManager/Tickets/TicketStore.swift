@@ -51,17 +51,26 @@ enum TicketStore {
 
     // MARK: Tickets
 
-    static func insert(_ tickets: [(ticket: TicketRecord, hold: HoldID)], at now: Instant, in tx: Transaction) throws {
+    /// A ticket on its way into the table.
+    struct Issue {
+        var ticket: TicketRecord
+        var hold: HoldID
+        /// Which count it as sold.
+        var pools: [PoolID]
+    }
+
+    static func insert(_ tickets: [Issue], at now: Instant, in tx: Transaction) throws {
         try tx.insert(
             """
             INSERT INTO ticket (id, event_id, order_id, order_unit_id, hold_id, ticket_type_id, ticket_type_name, attendee_name,
-                attendee_email, state, code, issued_at) VALUES
+                attendee_email, state, code, pool_ids, issued_at) VALUES
             """, tickets
         ) { rows, issued in
             let ticket = issued.ticket.ticket
             rows.append(
                 ticket.id, ticket.eventId, ticket.orderId, ticket.unitId, issued.hold, ticket.ticketTypeId, ticket.ticketTypeName,
-                ticket.attendee.name, ticket.attendee.email, ticket.status, issued.ticket.code, now)
+                ticket.attendee.name, ticket.attendee.email, ticket.status, issued.ticket.code,
+                issued.pools.map(\.description).joined(separator: " "), now)
         }
     }
 
@@ -156,13 +165,11 @@ enum TicketStore {
         try tx.queue("UPDATE ticket_block SET is_lifted = TRUE WHERE id = \(id)")
     }
 
-    /// What voiding a block's tickets gives back: for each ticket that is not void yet, one of each pool that its hold had claimed for it.
+    /// What voiding a block's tickets gives back: for each ticket that is not void yet, one of each pool that counts it.
     static func toVoid(_ block: String, in tx: Transaction) throws -> [(ticket: TicketID, pools: [PoolID])] {
         try tx.rows(
             """
-            SELECT ticket.id AS id, hold_line.pool_ids AS pool_ids FROM ticket_block
-            JOIN ticket ON ticket.id = ticket_block.ticket_id
-            JOIN hold_line ON hold_line.hold_id = ticket.hold_id AND hold_line.ticket_type_id = ticket.ticket_type_id
+            SELECT ticket.id AS id, pool_ids FROM ticket_block JOIN ticket ON ticket.id = ticket_block.ticket_id
             WHERE ticket_block.id = \(block) AND ticket.state <> 'void' ORDER BY ticket.id
             """
         ).map { row in
