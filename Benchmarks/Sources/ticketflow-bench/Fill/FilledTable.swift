@@ -141,8 +141,7 @@ extension FilledTable {
             [
                 "id": "hold", "event_id": "event", "state": "'confirmed'", "expires_at": "at + 1200000000", "order_id": "id",
                 "lines": """
-                '[{"line":{"fee":0,"feeIncluded":false,"name":"Standing","price":{"amount":4500,"currency":"EUR"},"quantity":' || quantity
-                    || ',"taxRate":1900,"ticketTypeId":"' || ticket_type || '"},"pools":["' || pool || '"]}]'
+                '[["' || ticket_type || '","Standing",' || quantity || ',4500,"EUR",1900,0,false,["' || pool || '"]]]'
                 """,
                 "created_at": "at",
             ], untouched: "version"),

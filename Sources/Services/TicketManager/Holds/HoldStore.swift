@@ -10,7 +10,7 @@ struct HoldRecord: Sendable {
         var state: ClaimState
     }
 
-    struct Line: Codable, Sendable {
+    struct Line: Sendable {
         var line: HoldLine
         /// One of each is taken per ticket.
         var pools: [PoolID]
@@ -60,8 +60,36 @@ enum ClaimState: String, SQLTextValue {
 
 extension HoldState: SQLTextValue {}
 
-extension HoldRecord.Line: JSONWritable {
-    var json: JSONText { #"{"line":\#(line),"pools":\#(pools)}"# }
+/// As it is stored: a list, for names would be most of it.
+extension HoldRecord.Line: JSONWritable, Decodable {
+    var json: JSONText {
+        #"""
+        [\#(line.ticketTypeId),\#(line.name),\#(line.quantity),\#(line.price.amount),\#(line.price.currency.code),\#(line.taxRate),\#
+        \#(line.fee),\#(line.feeIncluded),\#(pools)]
+        """#
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var list = encoder.unkeyedContainer()
+        try list.encode(line.ticketTypeId)
+        try list.encode(line.name)
+        try list.encode(line.quantity)
+        try list.encode(line.price.amount)
+        try list.encode(line.price.currency)
+        try list.encode(line.taxRate)
+        try list.encode(line.fee)
+        try list.encode(line.feeIncluded)
+        try list.encode(pools)
+    }
+
+    init(from decoder: any Decoder) throws {
+        var list = try decoder.unkeyedContainer()
+        line = HoldLine(
+            ticketTypeId: try list.decode(TicketTypeID.self), name: try list.decode(String.self), quantity: try list.decode(Int64.self),
+            price: Money(try list.decode(Int64.self), try list.decode(Currency.self)), taxRate: try list.decode(Int64.self),
+            fee: try list.decode(Int64.self), feeIncluded: try list.decode(Bool.self))
+        pools = try list.decode([PoolID].self)
+    }
 }
 
 /// The SQL of holds.
