@@ -46,8 +46,10 @@ package struct Faults: Sendable {
     }
 
     /// A point where a fault may be.
-    package func point(_ name: String) async throws {
-        guard !faults.isEmpty, let fault = faults[name] else { return }
+    package func point(_ name: @autoclosure () -> String) async throws {
+        guard !faults.isEmpty else { return }
+        let name = name()
+        guard let fault = faults[name] else { return }
         switch fault {
         case .crash(let probability):
             if Double.random(in: 0..<1) < probability { kill(getpid(), SIGKILL) }

@@ -128,7 +128,7 @@ package final class ServiceResponder: Sendable {
                 guard let key = request.headers.value(of: .idempotencyKey), let principal = call.principal else {
                     return try await found.endpoint.handle(call)
                 }
-                let flight = "\(principal) \(key)"
+                let flight = IdempotencyKey.Identity(principal: principal, key: key)
                 try await inFlight.enter(flight)
                 defer { inFlight.leave(flight) }
                 return try await found.endpoint.handle(call)

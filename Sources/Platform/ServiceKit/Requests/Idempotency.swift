@@ -127,7 +127,7 @@ extension Call {
         case .user(let user): "\(user.id)"
         case .service(let name, _): "service:\(name)"
         case .anonymous:
-            (headers[.cartToken] ?? headers[.orderToken]).map { "link:\(parameters["id"] ?? ""):\(Call.hash(Array($0.utf8)))" }
+            (headers[.cartToken] ?? headers[.orderToken]).map { "link:\(parameters["id"] ?? ""):\(Call.hash($0))" }
         }
     }
 
@@ -140,14 +140,16 @@ extension Call {
         }
         return IdempotencyKey(
             principal: principal ?? "nobody", key: key,
-            fingerprint: Call.hash(Array("\(route.method) \(path)\n".utf8), bytes))
+            fingerprint: Call.hash("\(route.method) \(path)\n", bytes))
     }
 
-    /// Of texts one behind the other.
-    fileprivate static func hash(_ texts: [UInt8]...) -> String {
+    /// Of a text, and what stands behind it.
+    fileprivate static func hash(_ text: String, _ rest: [UInt8] = []) -> String {
         var hash = SHA256()
-        for text in texts { hash.update(data: text) }
-        return Data(hash.finalize()).base64EncodedString()
+        var text = text
+        text.withUTF8 { unsafe hash.update(bufferPointer: UnsafeRawBufferPointer($0)) }
+        hash.update(data: rest)
+        return hash.finalize().withUnsafeBytes { unsafe Data($0).base64EncodedString() }
     }
 }
 
@@ -158,9 +160,9 @@ extension HTTPField.Name {
 
 /// Requests with a key that this instance is working on. A second one waits a moment for the first and then is refused.
 final class RequestsInFlight: Sendable {
-    private let keys = Mutex<Set<String>>([])
+    private let keys = Mutex<Set<IdempotencyKey.Identity>>([])
 
-    func enter(_ key: String) async throws {
+    func enter(_ key: IdempotencyKey.Identity) async throws {
         for attempt in 0..<20 {
             if keys.withLock({ $0.insert(key).inserted }) { return }
             if attempt < 19 { try await Task.sleep(for: .milliseconds(15)) }
@@ -168,7 +170,7 @@ final class RequestsInFlight: Sendable {
         throw Problem.requestInProgress
     }
 
-    func leave(_ key: String) {
+    func leave(_ key: IdempotencyKey.Identity) {
         _ = keys.withLock { $0.remove(key) }
     }
 }
@@ -183,7 +185,7 @@ extension IdempotencyKey {
     package var identity: Identity { Identity(principal: principal, key: key) }
 
     /// To derive the keys of further calls from.
-    package var text: String { Call.hash(Array("\(principal)\n\(key)".utf8)) }
+    package var text: String { Call.hash("\(principal)\n\(key)") }
 }
 
 /// Many keys at once, for requests that are decided together. What they make can be read again, so that its id is remembered and not

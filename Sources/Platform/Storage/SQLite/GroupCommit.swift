@@ -110,15 +110,19 @@ final class GroupCommit: Sendable {
     private static func lanes(_ group: [PendingWork]) -> [[PendingWork]] {
         var lanes: [[PendingWork]] = []
         var places: [Lane: Int] = [:]
+        // Where there is a rush, nearly all are of one lane.
+        var last: (lane: Lane, place: Int)?
         for member in group {
             guard let lane = member.lane else {
                 lanes.append([member])
                 continue
             }
-            if let place = places[lane] {
+            if let place = lane == last?.lane ? last?.place : places[lane] {
                 lanes[place].append(member)
+                last = (lane, place)
             } else {
                 places[lane] = lanes.count
+                last = (lane, lanes.count)
                 lanes.append([member])
             }
         }
