@@ -57,6 +57,25 @@ enum Engine: String, CaseIterable, Sendable {
     }
 
     @Test(arguments: Engine.allCases)
+    func `what is empty is not null, and the values of statements within statements keep their places`(engine: Engine) async throws {
+        try await engine.withDatabase { database, _ in
+            try await database.migrate([StorageTests.items])
+            let rows: [SQL] = (1...3).map { "(\($0), \($0 == 2 ? "" : "name \($0)"), \([UInt8](repeating: 7, count: $0 - 1)))" }
+            _ = try await database.write { tx in
+                try tx.execute("INSERT INTO item (id, name, bytes) VALUES \(SQL.joined(rows, by: ", "))")
+            }
+            let named: SQL = "name = \("name 3") AND bytes = \([7, 7] as [UInt8])"
+            let found = try await database.read { tx in
+                try tx.rows(
+                    "SELECT * FROM item WHERE (name = \("name 1") AND id = \(1)) OR (\(named)) OR name IN \(list: ["", "x"]) ORDER BY id"
+                ).map { row in (name: try row["name"] as String, bytes: try row["bytes"] as [UInt8]) }
+            }
+            #expect(found.map(\.name) == ["name 1", "", "name 3"])
+            #expect(found.map(\.bytes) == [[], [7], [7, 7]])
+        }
+    }
+
+    @Test(arguments: Engine.allCases)
     func `a member of a group that fails rolls back alone`(engine: Engine) async throws {
         struct Refused: Error {}
         try await engine.withDatabase { database, _ in

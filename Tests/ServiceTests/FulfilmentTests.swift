@@ -3,10 +3,11 @@ import Discovery
 import Foundation
 import HTTPTypes
 import ServiceKit
-import Storage
 import Testing
-import TicketManager
 import Values
+
+@testable import Storage
+@testable import TicketManager
 
 /// Whether an order gets its tickets.
 @Suite("Fulfilment", .serialized) struct FulfilmentTests {
@@ -190,6 +191,35 @@ import Values
             #expect(outcomes.filter { $0.outcome == .refused && $0.tickets.isEmpty }.count == 4)
             #expect(try await service.level(pool) == [4, 6])
             try await service.expectBalancedBooks()
+        }
+    }
+
+    @Test func `what one order gives back another may take, also where both are decided together`() async throws {
+        try await withTickets { service, stage in
+            let pool = try await service.makePool(stage, 1)
+            let hold = try await service.hold(stage.event, [(try await service.makeType(stage, [pool]), 1)])
+            let (first, second) = (OrderID(), OrderID())
+            let units = Service.units(hold)
+            let outcomes = try await service.database.write { tx in
+                try StockBatch.coalescer.decide(
+                    [
+                        .refuse(first, RefusalRequest(eventId: hold.eventId, holdId: hold.id)),
+                        .fulfil(
+                            second, FulfilmentRequest(eventId: hold.eventId, holdId: hold.id, units: units),
+                            codes: units.map { _ in (TicketID(), "code") }),
+                    ], tx
+                ).map { answer in
+                    guard case .fulfilment(let fulfilment) = try answer.get() else { return nil as FulfilmentOutcome? }
+                    return fulfilment.outcome
+                }
+            }
+            #expect(outcomes == [.refused, .confirmed])
+
+            #expect(try await service.level(pool) == [0, 1])
+            let shown = try await service.call(.get, "/api/v1/holds/\(hold.id)", as: .service(.salesManager)).json(Hold.self)
+            #expect(shown.state == .confirmed)
+            let claims = try await service.number("SELECT COUNT(*) AS number FROM hold_claim WHERE hold_id = \(hold.id) AND state = 'sold'")
+            #expect(claims == 1)
         }
     }
 

@@ -38,46 +38,60 @@ import Values
     func `those of before moved into their holds, and their pools to the tickets`() async throws {
         try await withFolder { folder in
             let stage = Stage()
-            let (pool, type, hold, empty) = (PoolID(), TicketTypeID(), HoldID(), HoldID())
+            let (a, b, adult, child) = (PoolID(), PoolID(), TicketTypeID(), TicketTypeID())
             let (order, ticket) = (OrderID(), TicketID())
+            // More than are converted in one go. Those without lines stand between the others.
+            let holds = (0..<1_200).map { _ in HoldID() }.sorted()
+            let withLines = [0, 499, 500, 501, 1_199]
             let before = try await TestEngine.chosen.open(TicketManagerService.name.description, in: folder)
-            let old = TicketManagerService.migrations.filter { $0.id < "0005" }
-            try await before.migrate([Outbox.migration, Idempotency.migration] + old)
-            // More holds without lines than are converted in one go.
-            let others = (0..<1_200).map { _ in HoldID() }.sorted()
+            try await before.migrate([Outbox.migration, Idempotency.migration] + TicketManagerService.migrations.filter { $0.id < "0005" })
             try await before.write { tx in
-                for id in others.prefix(600) + [hold, empty] + others.suffix(600) {
+                for id in holds {
                     try tx.execute(
                         """
                         INSERT INTO hold (id, event_id, state, expires_at, created_at) VALUES (\(id), \(stage.event), 'confirmed', 1, 1)
                         """)
                 }
-                try tx.execute(
-                    """
-                    INSERT INTO hold_line (hold_id, ticket_type_id, name, quantity, price, currency, tax_rate, fee, is_fee_included, pool_ids)
-                    VALUES (\(hold), \(type), \("Früh \"1\""), 2, 1000, 'EUR', 1900, 50, TRUE, \("\(pool) \(pool)"))
-                    """)
+                func line(_ hold: HoldID, _ type: TicketTypeID, _ quantity: Int64, _ pools: [PoolID]) throws {
+                    try tx.execute(
+                        """
+                        INSERT INTO hold_line
+                            (hold_id, ticket_type_id, name, quantity, price, currency, tax_rate, fee, is_fee_included, pool_ids)
+                        VALUES (\(hold), \(type), \("Früh \"1\""), \(quantity), 1000, 'EUR', 1900, 50, TRUE,
+                            \(pools.map(\.description).joined(separator: " ")))
+                        """)
+                }
+                for place in withLines {
+                    try line(holds[place], child, Int64(place + 1), [b])
+                    try line(holds[place], adult, 2, [a, b])
+                }
                 try tx.execute(
                     """
                     INSERT INTO ticket (id, event_id, order_id, order_unit_id, hold_id, ticket_type_id, ticket_type_name, state, code, issued_at)
-                    VALUES (\(ticket), \(stage.event), \(order), 'unit', \(hold), \(type), 'x', 'issued', 'code', 1)
+                    VALUES (\(ticket), \(stage.event), \(order), 'unit', \(holds[500]), \(adult), 'x', 'issued', 'code', 1)
                     """)
             }
             try await before.close()
 
             try await withTickets(stage: stage, folder: folder) { service, _ in
-                let moved = try await service.call(.get, "/api/v1/holds/\(hold)", as: .service(.salesManager)).json(Hold.self)
-                #expect(
-                    moved.lines == [
-                        HoldLine(
-                            ticketTypeId: type, name: "Früh \"1\"", quantity: 2, price: Money(1_000, .eur), taxRate: 1_900, fee: 50,
-                            feeIncluded: true)
-                    ])
-                #expect(try await service.call(.get, "/api/v1/holds/\(empty)", as: .service(.salesManager)).json(Hold.self).lines == [])
+                let stored = try await service.database.read { tx in
+                    try tx.rows("SELECT lines FROM hold ORDER BY id").map { try $0["lines"] as String }
+                }
+                let expected = holds.indices.map { place in
+                    guard withLines.contains(place) else { return "[]" }
+                    // What was once written by this migration stays so.
+                    return #"""
+                        [["\#(adult)","Früh \"1\"",2,1000,"EUR",1900,50,true,["\#(a)","\#(b)"]],\#
+                        ["\#(child)","Früh \"1\"",\#(place + 1),1000,"EUR",1900,50,true,["\#(b)"]]]
+                        """#
+                }
+                #expect(stored == expected)
+                let moved = try await service.call(.get, "/api/v1/holds/\(holds[499])", as: .service(.salesManager)).json(Hold.self)
+                #expect(moved.lines.map(\.quantity) == [2, 500])
                 let pools = try await service.database.read { tx in
                     try #require(try tx.row("SELECT pool_ids FROM ticket WHERE id = \(ticket)"))["pool_ids"] as String
                 }
-                #expect(pools == "\(pool) \(pool)")
+                #expect(pools == "\(a) \(b)")
             }
         }
     }

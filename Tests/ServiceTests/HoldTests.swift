@@ -386,6 +386,21 @@ import Values
         }
     }
 
+    @Test func `a hold has no more lines than a request for one`() async throws {
+        try await withTickets { service, stage in
+            let pool = try await service.makePool(stage, 100)
+            var types: [TicketTypeID] = []
+            for _ in 0...20 { types.append(try await service.makeType(stage, [pool])) }
+            let refused = try await service.askHold(stage.event, types.map { ($0, 1) })
+            #expect(refused.status == 422 && refused.text.contains("1 to 20 lines"))
+            let hold = try await service.hold(stage.event, types.dropLast().map { ($0, 1) })
+            let more = try await service.change(hold.id, [(types[20], 1)], relative: true)
+            #expect(more.status == 422 && more.text.contains("20 lines together"))
+            #expect(try await service.change(hold.id, [(types[20], 1), (types[0], 0)]).status == 200)
+            #expect(try await service.level(pool) == [20, 0])
+        }
+    }
+
     // MARK: Bound holds
 
     @Test func `a hold that is bound obeys its order alone`() async throws {

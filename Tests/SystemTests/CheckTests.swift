@@ -59,6 +59,18 @@ extension WholeSystem {
                         try await change("SUBSTR(\(column), 6)")
                     }
                 }
+                // Lines are text: a claim's pool and a ticket's type stand in them.
+                for (inLines, said) in [("pool_", "no line that takes of it"), ("type_", "is of the type ")] {
+                    func change(_ old: String, _ new: String) async throws {
+                        _ = try await program.withDatabase("ticket-manager") { database in
+                            try await database.write { tx in try tx.execute("UPDATE hold SET lines = REPLACE(lines, \(old), \(new))") }
+                        }
+                    }
+                    try await change(inLines, "lost.")
+                    let check = try await program.command("check")
+                    #expect(check.end == .exit(1) && (check.output + check.errors).contains(said), "\(check.output) \(check.errors)")
+                    try await change("lost.", inLines)
+                }
                 try await program.expectCleanBooks()
             }
         }

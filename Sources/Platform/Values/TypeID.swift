@@ -41,17 +41,25 @@ package struct TypeID<Kind: IdentifierKind>: Hashable, Comparable, Sendable {
 
 extension TypeID: CustomStringConvertible, LosslessStringConvertible {
     package var description: String {
-        var text: [UInt8] = []
-        text.reserveCapacity(Kind.prefix.utf8.count + 27)
-        append(to: &text)
-        return String(decoding: text, as: UTF8.self)
+        let prefix = Kind.prefix.utf8
+        let digits = UUIDv7.digits(high, low)
+        return unsafe String(unsafeUninitializedCapacity: prefix.count + 27) { buffer in
+            var position = 0
+            for byte in prefix {
+                unsafe buffer[position] = byte
+                position += 1
+            }
+            unsafe buffer[position] = UInt8(ascii: "_")
+            for place in digits.indices { unsafe buffer[position + 1 + place] = digits[place] }
+            return position + 27
+        }
     }
 
     /// Appends its description.
     package func append(to text: inout [UInt8]) {
         text += Kind.prefix.utf8
         text.append(UInt8(ascii: "_"))
-        UUIDv7.append(high, low, to: &text)
+        UUIDv7.digits(high, low).span.withUnsafeBufferPointer { unsafe text.append(contentsOf: $0) }
     }
 
     package init?(_ description: String) {
@@ -100,8 +108,8 @@ private enum UUIDv7 {
 
     private static let state = Mutex(State())
 
-    /// Appends its 26 digits.
-    static func append(_ high: UInt64, _ low: UInt64, to text: inout [UInt8]) {
+    /// Five bits each, the highest first.
+    static func digits(_ high: UInt64, _ low: UInt64) -> InlineArray<26, UInt8> {
         var (high, low) = (high, low)
         var digits = InlineArray<26, UInt8>(repeating: 0)
         for place in digits.indices.reversed() {
@@ -109,7 +117,7 @@ private enum UUIDv7 {
             low = low >> 5 | high << 59
             high >>= 5
         }
-        digits.span.withUnsafeBufferPointer { unsafe text.append(contentsOf: $0) }
+        return digits
     }
 
     static func next() -> (UInt64, UInt64) {

@@ -188,18 +188,18 @@ enum TicketManagerMigrations {
                 SELECT hold_line.pool_ids FROM hold_line
                 WHERE hold_line.hold_id = ticket.hold_id AND hold_line.ticket_type_id = ticket.ticket_type_id
             ), '');
-            """, conversion: HoldStore.gatherLines),
-        Migration("0006-no-lines-beside-holds", "DROP TABLE hold_line;"),
+            """, conversion: gatherLines),
     ]
 }
 
-extension HoldStore {
-    /// For the migration that moved lines into their holds' rows.
-    static func gatherLines(in tx: Transaction) throws {
+extension TicketManagerMigrations {
+    /// Moves lines into their holds' rows, and takes their table away in the same transaction: an older process that has waited for it
+    /// finds none to write to, instead of lines that nobody reads.
+    private static func gatherLines(in tx: Transaction) throws {
         var last = ""
         while true {
             let holds = try tx.rows("SELECT id FROM hold WHERE id > \(last) ORDER BY id LIMIT 500")
-            guard let end: String = try holds.last?["id"] else { return }
+            guard let end: String = try holds.last?["id"] else { break }
             let rows = try tx.rows(
                 "SELECT * FROM hold_line WHERE hold_id > \(last) AND hold_id <= \(end) ORDER BY hold_id, ticket_type_id")
             let lines = try Dictionary(grouping: rows) { try $0["hold_id"] as String }
@@ -209,6 +209,7 @@ extension HoldStore {
             }
             last = end
         }
+        try tx.execute("DROP TABLE hold_line")
     }
 
     private static func line(_ row: Row) throws -> HoldRecord.Line {

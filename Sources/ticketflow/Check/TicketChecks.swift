@@ -46,6 +46,20 @@ extension Check {
                 AND ((hold_claim.state = 'held' AND hold.state <> 'active') OR (hold_claim.state = 'sold') <> (hold.state = 'confirmed'))
             """),
         Check(
+            "lines of holds", in: .ticketManager,
+            """
+            SELECT hold.id || ' has a claim of ' || hold_claim.pool_id || ', and no line that takes of it' AS finding
+            FROM hold_claim JOIN hold ON hold.id = hold_claim.hold_id
+            WHERE hold_claim.quantity > 0 AND hold.lines NOT LIKE '%"' || hold_claim.pool_id || '"%'
+            """),
+        Check(
+            "lines of tickets", in: .ticketManager,
+            """
+            SELECT ticket.id || ' is of the type ' || ticket.ticket_type_id || ', and its hold ' || hold.id || ' is not' AS finding
+            FROM ticket JOIN hold ON hold.id = ticket.hold_id
+            WHERE hold.lines NOT LIKE '%["' || ticket.ticket_type_id || '",%'
+            """),
+        Check(
             "claims of tickets", in: .ticketManager,
             """
             WITH issued AS (

@@ -6,6 +6,8 @@ internal import GRDBSQLite
     private var columns = Row.Columns(names: [])
     private var width = 0
 
+    private static let emptyText: StaticString = ""
+
     /// - Parameter pointer: is finalized with this object.
     init(_ pointer: OpaquePointer) {
         unsafe self.pointer = pointer
@@ -34,8 +36,8 @@ internal import GRDBSQLite
 
     /// Texts and bytes are bound where they stand. They stay there until the statement is reset, and are bound anew before it runs again.
     private func withBound<Result>(_ values: SQLValues, on connection: SQLiteConnection, _ run: () throws -> Result) throws -> Result {
-        defer { unsafe sqlite3_reset(pointer) }
-        return try unsafe values.room.withUnsafeBytes { room in
+        try unsafe values.room.withUnsafeBytes { room in
+            defer { unsafe sqlite3_reset(pointer) }
             for (index, value) in values.places.enumerated() {
                 let place = Int32(index + 1)
                 let code =
@@ -44,7 +46,10 @@ internal import GRDBSQLite
                     case .integer(let value): unsafe sqlite3_bind_int64(pointer, place, value)
                     case .boolean(let value): unsafe sqlite3_bind_int64(pointer, place, value ? 1 : 0)
                     // An empty one has an address too: SQLite takes none for NULL.
-                    case .text(let range) where range.isEmpty: unsafe sqlite3_bind_text(pointer, place, "", 0, nil)
+                    case .text(let range) where range.isEmpty:
+                        unsafe sqlite3_bind_text(
+                            pointer, place, UnsafeRawPointer(SQLiteStatement.emptyText.utf8Start).assumingMemoryBound(to: CChar.self), 0,
+                            nil)
                     case .text(let range):
                         unsafe sqlite3_bind_text(
                             pointer, place, room.baseAddress?.advanced(by: range.lowerBound).assumingMemoryBound(to: CChar.self),

@@ -31,7 +31,7 @@ struct HoldRoutes: Sendable {
     @Sendable private func create(_ call: Call) async throws -> Reply {
         let request = try call.body(NewHold.self)
         var validation = Validation()
-        validation.check((1...20).contains(request.lines.count), "lines", "must be 1 to 20 lines")
+        validation.check((1...HoldRecord.mostLines).contains(request.lines.count), "lines", "must be 1 to \(HoldRecord.mostLines) lines")
         validation.check(Set(request.lines.map(\.ticketTypeId)).count == request.lines.count, "lines", "must not name a ticket type twice")
         validation.check(request.lines.allSatisfy { (1...1_000).contains($0.quantity) }, "lines.quantity", "must be from 1 to 1,000")
         validation.check(
@@ -95,6 +95,9 @@ struct HoldRoutes: Sendable {
         }
         guard hold.lines.reduce(0, { $0 + $1.line.quantity }) <= HoldRecord.mostTickets else {
             throw Problem.invalid("lines.quantity", "must be at most 1,000 tickets together")
+        }
+        guard hold.lines.count <= HoldRecord.mostLines else {
+            throw Problem.invalid("lines", "must be at most \(HoldRecord.mostLines) lines together")
         }
         let after = hold.need
         stock.release(before)

@@ -18,6 +18,7 @@ struct HoldRecord: Sendable {
 
     /// No more are fulfilled in one go.
     static let mostTickets: Int64 = 1_000
+    static let mostLines = 20
 
     var id: HoldID
     var eventID: EventID

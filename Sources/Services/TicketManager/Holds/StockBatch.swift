@@ -134,7 +134,8 @@ struct StockBatch {
         var hold = try hold(request.holdId)
         guard hold.orderID == nil || hold.orderID == order else { throw Problem.holdIsBound }
         let quantities = Dictionary(grouping: request.units, by: \.ticketTypeId).mapValues { Int64($0.count) }
-        guard quantities == Dictionary(uniqueKeysWithValues: hold.lines.map { ($0.line.ticketTypeId, $0.line.quantity) }) else {
+        let lines = Dictionary(hold.lines.map { ($0.line.ticketTypeId, $0) }) { first, _ in first }
+        guard quantities == lines.mapValues(\.line.quantity) else {
             throw Problem.conflict("units-differ", "The order's units are not those of its hold", "They are fixed at checkout.")
         }
         guard !isClosed, let confirmed = stock.confirming(hold) else {
@@ -145,7 +146,6 @@ struct StockBatch {
         hold.state = .confirmed
         for index in hold.claims.indices { hold.claims[index].state = .sold }
         holds[hold.id] = hold
-        let lines = Dictionary(uniqueKeysWithValues: hold.lines.map { ($0.line.ticketTypeId, $0) })
         let issued = zip(request.units, codes).map { unit, made in
             Ticket(
                 id: made.id, eventId: event, orderId: order, unitId: unit.unitId, ticketTypeId: unit.ticketTypeId,
