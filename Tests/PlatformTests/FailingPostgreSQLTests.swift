@@ -145,6 +145,31 @@ import Values
         }
     }
 
+    @Test func `a statement that comes to the server later than the word to cancel it is cancelled all the same`() async throws {
+        let server = try await PostgreSQLServer.shared.value
+        let network = try FragileNetwork(to: server.port)
+        let settings = PostgreSQLTests.settings { $0.writers = 1 }
+        try await PostgreSQLTests.withDatabase(settings: settings, connectionString: server.connectionString(port: network.port)) {
+            database in
+            try await database.migrate([PostgreSQLTests.counter])
+            await #expect {
+                try await Deadline.$current.withValue(.now + .milliseconds(500)) {
+                    try await database.write { tx in
+                        try tx.execute("UPDATE counter SET value = 7 WHERE id = 1")
+                        network.holdBack()
+                        DispatchQueue.global().asyncAfter(deadline: .now() + 1) { network.flow() }
+                        _ = try tx.rows("SELECT 1 FROM (SELECT pg_sleep(300)) AS slept")
+                    }
+                }
+            } throws: { error in
+                if case StorageError.deadline(begun: true) = error { true } else { false }
+            }
+            // Its lock is not there any more.
+            try await database.write { tx in _ = try tx.execute("UPDATE counter SET value = value + 1 WHERE id = 1") }
+            #expect(try await PostgreSQLTests.value(database) == 1)
+        }
+    }
+
     @Test func `connections that break again and again lose nothing`() async throws {
         let server = try await PostgreSQLServer.shared.value
         let network = try FragileNetwork(to: server.port)

@@ -7,6 +7,8 @@ import Synchronization
 package final class FragileNetwork: Sendable {
     private struct State {
         var isSwallowing = false
+        /// How many connections, the oldest first, are held back.
+        var heldBack = 0
         var isToReset = false
         var isOver = false
         var connections = 0
@@ -33,9 +35,14 @@ package final class FragileNetwork: Sendable {
         carrier.tell { $0.isSwallowing = true }
     }
 
+    /// Lets nothing through any more of the connections that there are. New ones are as ever.
+    package func holdBack() {
+        carrier.tell { $0.heldBack = $0.connections }
+    }
+
     /// Lets everything through again, also what was on its way, as repeated packets would come.
     package func flow() {
-        carrier.tell { $0.isSwallowing = false }
+        carrier.tell { ($0.isSwallowing, $0.heldBack) = (false, 0) }
     }
 
     /// Breaks all connections, for both sides to see. What was on its way is lost.
@@ -144,10 +151,10 @@ package final class FragileNetwork: Sendable {
                     pipes = []
                 }
                 if now.isOver { return }
-                wait(for: now.isSwallowing ? [] : pipes, alsoForNew: !now.isSwallowing)
+                wait(for: now.isSwallowing ? [] : Array(pipes.dropFirst(now.heldBack)), alsoForNew: !now.isSwallowing)
                 guard !state.withLock({ $0.isSwallowing || $0.isToReset || $0.isOver }) else { continue }
                 if let pipe = accept() { pipes.append(pipe) }
-                for index in pipes.indices {
+                for index in pipes.indices.dropFirst(state.withLock { $0.heldBack }) {
                     if pipes[index].carry(from: 0) { state.withLock { $0.questions += 1 } }
                     _ = pipes[index].carry(from: 1)
                 }

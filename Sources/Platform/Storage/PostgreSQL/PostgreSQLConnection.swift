@@ -48,6 +48,7 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
     private static let mostStatements = 500
     /// How long a server that was asked to cancel has to do so, and how much later than its own limit an answer may come.
     private static let grace = TimeSpan.seconds(2)
+    private static let cancelsAgainAfter = TimeSpan.milliseconds(100)
 
     private let servers: PostgreSQLServers
     private let schema: String
@@ -430,10 +431,15 @@ final class PostgreSQLConnection: EngineConnection, @unchecked Sendable {
                 }
             }
         }
-        do {
-            return try link.next(until: limit)
-        } catch is PostgreSQLLink.TimeIsOver {
-            throw PostgreSQLFailure.lost("the server did not answer in time")
+        while true {
+            do {
+                return try link.next(
+                    until: cancellation == nil ? limit : limit.map { min($0, .now + PostgreSQLConnection.cancelsAgainAfter) })
+            } catch is PostgreSQLLink.TimeIsOver {
+                if let limit, limit <= .now { throw PostgreSQLFailure.lost("the server did not answer in time") }
+                // What the server had not begun when it was asked is not cancelled by that, and would keep its locks.
+                if cancellation?.hasEnded(before: .now) == true { cancellation = link.cancel(on: startedCanceller()) }
+            }
         }
     }
 
