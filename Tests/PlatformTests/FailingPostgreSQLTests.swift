@@ -146,11 +146,7 @@ import Values
     }
 
     @Test func `a statement that comes to the server later than the word to cancel it is cancelled all the same`() async throws {
-        let server = try await PostgreSQLServer.shared.value
-        let network = try FragileNetwork(to: server.port)
-        let settings = PostgreSQLTests.settings { $0.writers = 1 }
-        try await PostgreSQLTests.withDatabase(settings: settings, connectionString: server.connectionString(port: network.port)) {
-            database in
+        try await PostgreSQLTests.withFragileDatabase { database, network in
             try await database.migrate([PostgreSQLTests.counter])
             await #expect {
                 try await Deadline.$current.withValue(.now + .milliseconds(500)) {

@@ -49,6 +49,15 @@ import Values
         }
     }
 
+    /// With one connection for writes, which can be disturbed.
+    static func withFragileDatabase(_ body: (Storage::Database, FragileNetwork) async throws -> Void) async throws {
+        let server = try await PostgreSQLServer.shared.value
+        let network = try FragileNetwork(to: server.port)
+        try await withDatabase(settings: settings { $0.writers = 1 }, connectionString: server.connectionString(port: network.port)) {
+            try await body($0, network)
+        }
+    }
+
     private static func address(of server: PostgreSQLServer?, or connectionString: String?) async throws -> String {
         if let connectionString { return connectionString }
         if let server { return server.connectionString() }
@@ -610,11 +619,7 @@ import Values
     }
 
     @Test func `what needs no answer yet costs no round trip, and neither does the clock`() async throws {
-        let server = try await PostgreSQLServer.shared.value
-        let network = try FragileNetwork(to: server.port)
-        let settings = PostgreSQLTests.settings { $0.writers = 1 }
-        try await PostgreSQLTests.withDatabase(settings: settings, connectionString: server.connectionString(port: network.port)) {
-            database in
+        try await PostgreSQLTests.withFragileDatabase { database, network in
             try await database.migrate([PostgreSQLTests.counter])
             let work: @Sendable (Transaction) throws -> Int = { tx in
                 let (first, second) = (try tx.ask("SELECT value FROM counter WHERE id = 1"), try tx.ask("SELECT 1 AS value"))

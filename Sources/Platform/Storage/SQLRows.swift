@@ -19,7 +19,7 @@ package struct SQLRows {
         values.reserveCapacity(8 * capacity)
     }
 
-    /// Adds a row, its values in the order of the columns.
+    /// Adds a row, its values in the order of the columns. Compiled with each caller, which knows their types.
     @inlinable package mutating func append<each Value: SQLBindable>(_ row: repeat each Value) {
         repeat (each row).append(to: &values)
         count += 1

@@ -34,21 +34,18 @@ package struct JSONText: ExpressibleByStringInterpolation, StringInterpolationPr
     package mutating func appendInterpolation(_ value: some JSONWritable) { bytes += value.json.bytes }
 
     package mutating func appendInterpolation(_ values: [some JSONWritable]) {
-        var separator = UInt8(ascii: "[")
-        for value in values {
-            bytes.append(separator)
-            bytes += value.json.bytes
-            separator = UInt8(ascii: ",")
-        }
-        if values.isEmpty { bytes.append(separator) }
-        bytes.append(UInt8(ascii: "]"))
+        appendList(values) { $0.appendInterpolation($1) }
     }
 
     package mutating func appendInterpolation<Kind>(_ values: [TypeID<Kind>]) {
+        appendList(values) { $0.appendInterpolation($1) }
+    }
+
+    private mutating func appendList<Element>(_ values: [Element], _ append: (inout JSONText, Element) -> Void) {
         var separator = UInt8(ascii: "[")
         for value in values {
             bytes.append(separator)
-            appendInterpolation(value)
+            append(&self, value)
             separator = UInt8(ascii: ",")
         }
         if values.isEmpty { bytes.append(separator) }
