@@ -7,7 +7,7 @@ package protocol Broker: Sendable {
     /// Makes what is missing. Every publisher declares the whole topology first, so that no queue is missing when an event is sent.
     func declare(_ queues: [QueueDeclaration]) async throws
 
-    /// Returns when every queue that wants them has the messages durably.
+    /// Returns when every queue that wants them has the messages durably, or its consumer has handled them.
     func publish(_ messages: [Message]) async throws
 
     /// Hands out messages until the process is asked to stop; what is in hand is finished first. `handle` runs up to `concurrency` times side by side.

@@ -5,8 +5,9 @@ package import Values
 
 /// A broker within the process, durable in a database of its own.
 ///
-/// A published message is one row per queue that wants it; a handled one is deleted, a failed one waits, a hopeless one is
-/// kept as a dead letter. A message that is published again while it waits is noticed by its id.
+/// A published message goes to the consumers that want it, and whoever published it waits for them. What is not handled at once is one
+/// row per queue: the queue has no consumer, or one that takes its time, or one that failed. A row that was handled is deleted, a failed
+/// one waits, a hopeless one is kept as a dead letter. A message that is published again while it waits is noticed by its id.
 package final class EmbeddedBroker: Broker {
     package static let migrations = [
         Migration(
@@ -37,7 +38,12 @@ package final class EmbeddedBroker: Broker {
 
     private let database: Database
     private let waits: [TimeSpan]
-    private let queuesAndSignals = Mutex<[String: (patterns: [String], signal: Signal)]>([:])
+    private let queues = Mutex<[String: Queue]>([:])
+
+    private struct Queue: Sendable {
+        let patterns: [String]
+        let desk: Desk
+    }
 
     package init(database: Database, waits: [TimeSpan] = RetryPolicy.waits) {
         self.database = database
@@ -55,53 +61,93 @@ package final class EmbeddedBroker: Broker {
                     """)
             }
         }
-        queuesAndSignals.withLock { known in
-            for queue in queues { known[queue.name] = (queue.patterns, known[queue.name]?.signal ?? Signal()) }
+        self.queues.withLock { known in
+            for queue in queues { known[queue.name] = Queue(patterns: queue.patterns, desk: known[queue.name]?.desk ?? Desk()) }
         }
     }
 
     package func publish(_ messages: [Message]) async throws {
-        let queues = queuesAndSignals.withLock { $0 }
-        let deliveries = messages.flatMap { message in
-            queues.filter { $0.value.patterns.contains { topic($0, matches: message.name) } }.map { (queue: $0.key, message: message) }
+        let names = Set(messages.map(\.name))
+        let queues = queues.withLock { $0 }
+        let left = await withTaskGroup(of: [Left].self) { group in
+            for (name, queue) in queues {
+                let wanted = names.filter { name in queue.patterns.contains { topic($0, matches: name) } }
+                guard !wanted.isEmpty else { continue }
+                group.addTask { await EmbeddedBroker.handOver(messages.filter { wanted.contains($0.name) }, to: name, queue.desk) }
+            }
+            return await group.reduce(into: []) { $0 += $1 }
         }
-        guard !deliveries.isEmpty else { return }
-        try await database.write { tx in
+        guard !left.isEmpty else { return }
+        try await database.write { [self] tx in
             let now = try tx.now
             try tx.insert(
-                "INSERT INTO delivery (queue, event_id, name, json, published_at, available_at) VALUES", deliveries,
+                "INSERT INTO delivery (queue, event_id, name, json, published_at, available_at, attempts, is_dead, reason) VALUES", left,
                 "ON CONFLICT DO NOTHING"
-            ) { rows, delivery in
-                let (queue, message) = delivery
-                rows.append(queue, message.id, message.name, message.json, now, now)
+            ) { rows, left in
+                let (message, attempts) = (left.message, left.failure == nil ? 0 : 1)
+                let (isDead, next) = fate(after: attempts, at: now)
+                rows.append(left.queue, message.id, message.name, message.json, now, next, attempts, isDead, left.failure)
             }
         }
-        for queue in Set(deliveries.map(\.queue)) { queues[queue]?.signal.send() }
+        for name in Set(left.map(\.queue)) { queues[name]?.desk.signal.send() }
+    }
+
+    /// What a queue's consumer has not handled, and has to be kept for it.
+    private struct Left: Sendable {
+        let queue: String
+        let message: Message
+        /// Why it failed; nil where it was not tried.
+        var failure: String?
+    }
+
+    private static func handOver(_ messages: [Message], to queue: String, _ desk: Desk) async -> [Left] {
+        guard let outcomes = await desk.handOver(messages) else { return messages.map { Left(queue: queue, message: $0) } }
+        return zip(messages, outcomes).compactMap { message, outcome in
+            switch outcome {
+            case .handled: nil
+            case .failed(let reason): Left(queue: queue, message: message, failure: reason)
+            }
+        }
+    }
+
+    /// What becomes of a message that was tried so often: whether it is a dead letter, and since when; else when it is to be tried again.
+    private func fate(after attempts: Int, at now: Instant) -> (isDead: Bool, next: Instant) {
+        guard attempts > 0 else { return (false, now) }
+        return attempts > waits.count ? (true, now) : (false, now + waits[attempts - 1])
     }
 
     package func consume(
         _ queue: String, concurrency: Int, handle: @escaping @Sendable (Message) async -> Outcome
     ) async throws {
-        guard let signal = queuesAndSignals.withLock({ $0[queue]?.signal }) else {
-            preconditionFailure("queue \(queue) was never declared")
-        }
+        guard let desk = queues.withLock({ $0[queue]?.desk }) else { preconditionFailure("queue \(queue) was never declared") }
         try await withGracefulShutdownHandler {
-            var pace = Pace()
+            desk.open()
+            defer { desk.close() }
+            var rows = Pace()
             var wasFull = false
             while !Task.isCancelled, !Task.isShuttingDownGracefully {
-                if !wasFull { try await pace.turn() }
-                let batch = try await due(in: queue, limit: EmbeddedBroker.largestBatch)
-                wasFull = batch.count == EmbeddedBroker.largestBatch
-                if batch.isEmpty {
-                    // Also without a signal: waits that end, and what an operator replayed from another process.
-                    await signal.wait(atMost: .milliseconds(500))
-                    continue
+                let parcel = desk.next()
+                if let parcel {
+                    let outcomes = await handleAll(parcel.messages, concurrency: concurrency, handle)
+                    if !desk.finish(parcel, outcomes) {
+                        try await record(outcomes, of: parcel.messages.map { (message: $0, attempts: 0) }, in: queue)
+                    }
                 }
-                let outcomes = await handleAll(batch.map(\.message), concurrency: concurrency, handle)
-                try await record(outcomes, of: batch, in: queue)
+                let looks = wasFull || rows.begins()
+                if looks {
+                    let batch = try await due(in: queue, limit: EmbeddedBroker.largestBatch)
+                    wasFull = batch.count == EmbeddedBroker.largestBatch
+                    if !batch.isEmpty {
+                        let outcomes = await handleAll(batch.map(\.message), concurrency: concurrency, handle)
+                        try await record(outcomes, of: batch, in: queue)
+                        continue
+                    }
+                }
+                // Also without a signal: waits that end, and what an operator replayed from another process.
+                if parcel == nil { await desk.signal.wait(atMost: .milliseconds(looks ? 500 : 200)) }
             }
         } onGracefulShutdown: {
-            signal.send()
+            desk.signal.send()
         }
     }
 
@@ -143,19 +189,17 @@ package final class EmbeddedBroker: Broker {
     private func record(
         _ outcomes: [Outcome], of batch: [(message: Message, attempts: Int)], in queue: String
     ) async throws {
-        let waits = waits
-        try await database.write { tx in
+        try await database.write { [self] tx in
             let now = try tx.now
             var handled: [MessageID] = []
             for ((message, attempts), outcome) in zip(batch, outcomes) {
                 switch outcome {
                 case .handled: handled.append(message.id)
                 case .failed(let reason):
-                    let isDead = attempts >= waits.count
+                    let (isDead, next) = fate(after: attempts + 1, at: now)
                     try tx.execute(
                         """
-                        UPDATE delivery SET attempts = \(attempts + 1), reason = \(reason), is_dead = \(isDead),
-                            available_at = \(isDead ? now : now + waits[attempts])
+                        UPDATE delivery SET attempts = \(attempts + 1), reason = \(reason), is_dead = \(isDead), available_at = \(next)
                         WHERE queue = \(queue) AND event_id = \(message.id)
                         """)
                 }
@@ -198,7 +242,7 @@ extension EmbeddedBroker {
                 WHERE queue = \(queue) AND is_dead = TRUE \(EmbeddedBroker.condition(ids))
                 """)
         }
-        queuesAndSignals.withLock { $0[queue]?.signal.send() }
+        queues.withLock { $0[queue]?.desk.signal.send() }
         return replayed
     }
 

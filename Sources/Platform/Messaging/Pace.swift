@@ -11,4 +11,12 @@ struct Pace {
         if now < next { try await Task.sleep(until: next) }
         next = max(now, next) + Pace.interval
     }
+
+    /// Whether the next turn may begin now. If so, it has.
+    mutating func begins() -> Bool {
+        let now = ContinuousClock.now
+        guard now >= next else { return false }
+        next = now + Pace.interval
+        return true
+    }
 }
