@@ -1,5 +1,7 @@
 import Contracts
+import Discovery
 import Foundation
+import Messaging
 import Testing
 import Values
 
@@ -20,9 +22,108 @@ import Values
         Hold(id: HoldID(), eventId: EventID(), state: .released, expiresAt: .now, lines: [], version: 0),
     ]
 
+    private static let eur = Money(4_200, .eur)
+    private static let totals = Totals(subtotal: eur, discount: Money(0, .eur), tax: eur, fees: eur, total: eur)
+    private static let cartLine = CartLine(
+        id: CartLineID(), ticketTypeId: TicketTypeID(), name: "Loge \u{7}\u{2028}", quantity: 3, unitPrice: eur, discount: eur, tax: eur,
+        fees: eur, total: eur)
+    private static let carts = [
+        Cart(id: CartID(), state: .open, lines: [], expiresAt: .now),
+        Cart(
+            id: CartID(), token: "secret", eventId: EventID(), state: .ordered, lines: [cartLine, cartLine], couponCode: "EARLY/10",
+            totals: totals, expiresAt: .now, orderId: OrderID()),
+    ]
+    private static let buyers = [
+        Buyer(email: "a@b.example", name: "שלום"), Buyer(email: "a@b.example", name: "A", locale: "de-DE", phone: "+49 30 1"),
+    ]
+    private static let attendees = [Attendee(), Attendee(name: "A", email: "a@b.example"), Attendee(email: "a@b.example")]
+    private static let orderLine = OrderLine(
+        id: OrderLineID(), ticketTypeId: TicketTypeID(), name: "Loge", quantity: 3, unitPrice: eur, discount: eur, tax: eur, fees: eur,
+        total: eur,
+        units: attendees.map {
+            OrderUnit(id: OrderUnitID(), price: 1, discount: 0, tax: 2, fee: 3, total: 4, attendee: $0, refunded: $0.name == nil)
+        })
+    private static let tickets = [
+        Ticket(
+            id: TicketID(), eventId: EventID(), orderId: OrderID(), unitId: OrderUnitID(), ticketTypeId: TicketTypeID(),
+            ticketTypeName: "Loge", attendee: attendees[1], status: .issued, blockedBy: [], codeVersion: 1),
+        Ticket(
+            id: TicketID(), eventId: EventID(), orderId: OrderID(), unitId: OrderUnitID(), ticketTypeId: TicketTypeID(),
+            ticketTypeName: "Loge", attendee: attendees[0], status: .checkedIn, blockedBy: ["refund", "dispute"], code: "TF1-x",
+            codeVersion: 2, checkedInAt: .now),
+    ]
+    private static let payments = [
+        Payment(
+            id: PaymentID(), orderId: OrderID(), state: .open, amount: eur, attempts: [], captured: eur, refunded: eur, refunds: [],
+            isPayLater: false, version: 1),
+        Payment(
+            id: PaymentID(), orderId: OrderID(), state: .captured, amount: eur, status: .requiresAction,
+            action: PaymentAction(type: .redirect, url: "https://bank.example/?a=1"),
+            attempts: [
+                PaymentAttempt(id: AttemptID(), provider: "sandbox", status: .failed, failure: "card-declined", createdAt: .now),
+                PaymentAttempt(id: AttemptID(), provider: "manual", status: .created, createdAt: .now),
+            ], captured: eur, refunded: eur,
+            refunds: [PaymentRefund(id: RefundID(), status: .requested, amount: eur, cause: "event-canceled:2")],
+            disputes: [PaymentDispute(id: DisputeID(), state: .opened, amount: eur)], isPayLater: true, version: 2),
+        Payment(
+            id: PaymentID(), orderId: OrderID(), state: .closed, amount: eur, action: PaymentAction(type: .instructions, text: "Pay\n"),
+            attempts: [], captured: eur, refunded: eur, refunds: [], disputes: [], isPayLater: true, version: 3),
+    ]
+    private static let orders = [
+        Order(
+            id: OrderID(), number: "ABC-123", eventId: EventID(), organizerId: OrganizerID(), status: .draft, buyer: buyers[0], lines: [],
+            totals: totals, balance: Balance(captured: eur, refunded: eur, due: eur), createdAt: .now, payments: [], refunds: [],
+            tickets: [], version: 1),
+        Order(
+            id: OrderID(), number: "ABC-123", eventId: EventID(), organizerId: OrganizerID(), status: .paid, buyer: buyers[1],
+            lines: [orderLine], couponCode: "EARLY", totals: totals, balance: Balance(captured: eur, refunded: eur, due: eur),
+            expiresAt: .now, createdAt: .now, paidAt: .now, payments: payments,
+            refunds: [
+                RefundSummary(id: RefundID(), status: .failed, amount: eur, reason: "ill", units: [OrderUnitID()], createdAt: .now)
+            ], tickets: tickets, version: 4),
+    ]
+    private static let facts = [
+        OrderFacts(
+            id: OrderID(), number: "ABC-123", eventId: EventID(), organizerId: OrganizerID(), status: .expired, buyer: buyers[0],
+            lines: [orderLine], totals: totals, orderToken: "secret"),
+        OrderFacts(
+            id: OrderID(), number: "ABC-123", eventId: EventID(), organizerId: OrganizerID(), status: .awaitingPayment, buyer: buyers[1],
+            userId: UserID(), lines: [], couponCode: "EARLY", totals: totals, orderToken: "secret"),
+    ]
+
     @Test(arguments: holds) func `a hold`(hold: Hold) throws { try expectSame(hold) }
     @Test(arguments: lines) func `a line of a hold`(line: HoldLine) throws { try expectSame(line) }
-    @Test func `an amount`() throws { try expectSame(Money(-1_200, .eur)) }
+    @Test(arguments: carts) func `a cart`(cart: Cart) throws { try expectSame(cart) }
+    @Test(arguments: buyers) func `a buyer`(buyer: Buyer) throws { try expectSame(buyer) }
+    @Test(arguments: attendees) func `an attendee`(attendee: Attendee) throws { try expectSame(attendee) }
+    @Test(arguments: tickets) func `a ticket`(ticket: Ticket) throws { try expectSame(ticket) }
+    @Test(arguments: payments) func `a payment`(payment: Payment) throws { try expectSame(payment) }
+    @Test(arguments: orders) func `an order`(order: Order) throws { try expectSame(order) }
+    @Test(arguments: facts) func `what others see of an order`(facts: OrderFacts) throws { try expectSame(facts) }
+
+    @Test(arguments: zip(orders, [nil, payments[1]]))
+    func `the answer to a checkout`(order: Order, payment: Payment?) throws {
+        try expectSame(CheckoutAnswer(order: order, orderToken: "secret", payment: payment))
+    }
+
+    @Test(arguments: [nil, "00-ab-cd-01"])
+    func `an event`(traceparent: String?) throws {
+        try expectSame(
+            Envelope(
+                id: MessageID(), time: .now, aggregateID: "order_1", aggregateVersion: 3,
+                correlationID: traceparent.map { _ in "request-1" },
+                traceparent: traceparent, body: OrderPaid(order: JSONWritableTests.facts[0], paidAt: .now)))
+    }
+
+    @Test func `values`() throws {
+        try expectSame(Money(-1_200, .eur))
+        try expectSame(Currency.eur)
+        try expectSame(["", "a\u{0}\"\\/\r\t\u{8}\u{c}"])
+        try expectSame([Int64.min, -1, 0, 9, 10, .max])
+        try expectSame([true, false])
+        try expectSame([[HoldID()], []])
+        try expectSame([Instant(seconds: 0), .now])
+    }
 
     private func expectSame(_ value: some JSONWritable) throws {
         let encoder = JSONEncoder()
@@ -35,6 +136,13 @@ import Values
             file.text.matches(of: #/extension ([\w.]+): JSONWritable/#).map { String($0.output.1) }
         }
         // That of HoldRecord is stored; see HoldLinesTests.
-        #expect(Set(types) == ["Hold", "HoldLine", "HoldRecord.Line", "Money"], "a new one needs a test here")
+        #expect(
+            Set(types) == [
+                "Array", "Attendee", "Balance", "Bool", "Buyer", "Cart", "CartLine", "CheckoutAnswer", "Currency", "Envelope", "Hold",
+                "HoldLine",
+                "HoldRecord.Line", "Instant", "Int64", "Money", "Order", "OrderFacts", "OrderLine", "OrderPaid", "OrderUnit", "Payment",
+                "PaymentAction", "PaymentAttempt", "PaymentDispute", "PaymentRefund", "RefundSummary", "String", "Ticket", "Totals",
+                "TypeID",
+            ], "a new one needs a test here")
     }
 }

@@ -37,6 +37,16 @@ package struct PaymentAction: Codable, Hashable, Sendable {
     }
 }
 
+extension PaymentAction: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("text", text)
+            json.member("type", type)
+            json.member("url", url)
+        }
+    }
+}
+
 package struct PaymentAttempt: Codable, Hashable, Sendable {
     package var id: AttemptID
     package var provider: String
@@ -51,6 +61,18 @@ package struct PaymentAttempt: Codable, Hashable, Sendable {
         self.status = status
         self.failure = failure
         self.createdAt = createdAt
+    }
+}
+
+extension PaymentAttempt: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("createdAt", createdAt)
+            json.member("failure", failure)
+            json.member("id", id)
+            json.member("provider", provider)
+            json.member("status", status)
+        }
     }
 }
 
@@ -69,6 +91,17 @@ package struct PaymentRefund: Codable, Hashable, Sendable {
     }
 }
 
+extension PaymentRefund: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("amount", amount)
+            json.member("cause", cause)
+            json.member("id", id)
+            json.member("status", status)
+        }
+    }
+}
+
 package enum DisputeState: String, Codable, Hashable, Sendable {
     case opened, won, lost
 }
@@ -83,6 +116,16 @@ package struct PaymentDispute: Codable, Hashable, Sendable {
         self.id = id
         self.state = state
         self.amount = amount
+    }
+}
+
+extension PaymentDispute: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("amount", amount)
+            json.member("id", id)
+            json.member("state", state)
+        }
     }
 }
 
@@ -122,6 +165,26 @@ package struct Payment: Codable, Hashable, Sendable {
         self.disputes = disputes
         self.isPayLater = isPayLater
         self.version = version
+    }
+}
+
+extension Payment: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("action", action)
+            json.member("amount", amount)
+            json.member("attempts", attempts)
+            json.member("captured", captured)
+            json.member("disputes", disputes)
+            json.member("id", id)
+            json.member("isPayLater", isPayLater)
+            json.member("orderId", orderId)
+            json.member("refunded", refunded)
+            json.member("refunds", refunds)
+            json.member("state", state)
+            json.member("status", status)
+            json.member("version", version)
+        }
     }
 }
 

@@ -58,6 +58,18 @@ package struct Totals: Codable, Hashable, Sendable {
     }
 }
 
+extension Totals: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("discount", discount)
+            json.member("fees", fees)
+            json.member("subtotal", subtotal)
+            json.member("tax", tax)
+            json.member("total", total)
+        }
+    }
+}
+
 package struct CartLine: Codable, Hashable, Sendable {
     package var id: CartLineID
     package var ticketTypeId: TicketTypeID
@@ -82,6 +94,22 @@ package struct CartLine: Codable, Hashable, Sendable {
         self.tax = tax
         self.fees = fees
         self.total = total
+    }
+}
+
+extension CartLine: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("discount", discount)
+            json.member("fees", fees)
+            json.member("id", id)
+            json.member("name", name)
+            json.member("quantity", quantity)
+            json.member("tax", tax)
+            json.member("ticketTypeId", ticketTypeId)
+            json.member("total", total)
+            json.member("unitPrice", unitPrice)
+        }
     }
 }
 
@@ -120,6 +148,22 @@ package struct Cart: Codable, Hashable, Sendable {
     }
 }
 
+extension Cart: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("couponCode", couponCode)
+            json.member("eventId", eventId)
+            json.member("expiresAt", expiresAt)
+            json.member("id", id)
+            json.member("lines", lines)
+            json.member("orderId", orderId)
+            json.member("state", state)
+            json.member("token", token)
+            json.member("totals", totals)
+        }
+    }
+}
+
 package struct Buyer: Codable, Hashable, Sendable {
     package var email: String
     package var name: String
@@ -131,6 +175,17 @@ package struct Buyer: Codable, Hashable, Sendable {
         self.name = name
         self.locale = locale
         self.phone = phone
+    }
+}
+
+extension Buyer: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("email", email)
+            json.member("locale", locale)
+            json.member("name", name)
+            json.member("phone", phone)
+        }
     }
 }
 
@@ -182,5 +237,15 @@ package struct CheckoutAnswer: Codable, Sendable {
         self.order = order
         self.orderToken = orderToken
         self.payment = payment
+    }
+}
+
+extension CheckoutAnswer: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("order", order)
+            json.member("orderToken", orderToken)
+            json.member("payment", payment)
+        }
     }
 }

@@ -38,6 +38,21 @@ package struct OrderUnit: Codable, Hashable, Sendable {
     }
 }
 
+extension OrderUnit: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("attendee", attendee)
+            json.member("discount", discount)
+            json.member("fee", fee)
+            json.member("id", id)
+            json.member("price", price)
+            json.member("refunded", refunded)
+            json.member("tax", tax)
+            json.member("total", total)
+        }
+    }
+}
+
 package struct OrderLine: Codable, Hashable, Sendable {
     package var id: OrderLineID
     package var ticketTypeId: TicketTypeID
@@ -67,6 +82,23 @@ package struct OrderLine: Codable, Hashable, Sendable {
     }
 }
 
+extension OrderLine: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("discount", discount)
+            json.member("fees", fees)
+            json.member("id", id)
+            json.member("name", name)
+            json.member("quantity", quantity)
+            json.member("tax", tax)
+            json.member("ticketTypeId", ticketTypeId)
+            json.member("total", total)
+            json.member("unitPrice", unitPrice)
+            json.member("units", units)
+        }
+    }
+}
+
 /// The order's money, from its ledger: never stored as a flag.
 package struct Balance: Codable, Hashable, Sendable {
     package var captured: Money
@@ -79,6 +111,16 @@ package struct Balance: Codable, Hashable, Sendable {
         self.captured = captured
         self.refunded = refunded
         self.due = due
+    }
+}
+
+extension Balance: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("captured", captured)
+            json.member("due", due)
+            json.member("refunded", refunded)
+        }
     }
 }
 
@@ -129,6 +171,30 @@ package struct Order: Codable, Hashable, Sendable {
     }
 }
 
+extension Order: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("balance", balance)
+            json.member("buyer", buyer)
+            json.member("couponCode", couponCode)
+            json.member("createdAt", createdAt)
+            json.member("eventId", eventId)
+            json.member("expiresAt", expiresAt)
+            json.member("id", id)
+            json.member("lines", lines)
+            json.member("number", number)
+            json.member("organizerId", organizerId)
+            json.member("paidAt", paidAt)
+            json.member("payments", payments)
+            json.member("refunds", refunds)
+            json.member("status", status)
+            json.member("tickets", tickets)
+            json.member("totals", totals)
+            json.member("version", version)
+        }
+    }
+}
+
 /// What Notification, Payments and others see of an order, without its tickets and payments.
 package struct OrderFacts: Codable, Hashable, Sendable {
     package var id: OrderID
@@ -158,6 +224,24 @@ package struct OrderFacts: Codable, Hashable, Sendable {
         self.couponCode = couponCode
         self.totals = totals
         self.orderToken = orderToken
+    }
+}
+
+extension OrderFacts: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("buyer", buyer)
+            json.member("couponCode", couponCode)
+            json.member("eventId", eventId)
+            json.member("id", id)
+            json.member("lines", lines)
+            json.member("number", number)
+            json.member("orderToken", orderToken)
+            json.member("organizerId", organizerId)
+            json.member("status", status)
+            json.member("totals", totals)
+            json.member("userId", userId)
+        }
     }
 }
 
@@ -248,6 +332,19 @@ package struct RefundSummary: Codable, Hashable, Sendable {
         self.reason = reason
         self.units = units
         self.createdAt = createdAt
+    }
+}
+
+extension RefundSummary: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("amount", amount)
+            json.member("createdAt", createdAt)
+            json.member("id", id)
+            json.member("reason", reason)
+            json.member("status", status)
+            json.member("units", units)
+        }
     }
 }
 

@@ -13,6 +13,15 @@ package struct OrderPaid: DomainEvent {
     }
 }
 
+extension OrderPaid: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("order", order)
+            json.member("paidAt", paidAt)
+        }
+    }
+}
+
 /// An order ended without being paid, or was given back.
 package struct OrderEnded: DomainEvent {
     package static let name = "orders.ended.v1"

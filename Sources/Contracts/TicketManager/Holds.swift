@@ -71,6 +71,20 @@ package struct HoldLine: Codable, Hashable, Sendable {
     }
 }
 
+extension HoldLine: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("fee", fee)
+            json.member("feeIncluded", feeIncluded)
+            json.member("name", name)
+            json.member("price", price)
+            json.member("quantity", quantity)
+            json.member("taxRate", taxRate)
+            json.member("ticketTypeId", ticketTypeId)
+        }
+    }
+}
+
 package struct Hold: Codable, Hashable, Sendable {
     package var id: HoldID
     package var eventId: EventID
@@ -96,20 +110,16 @@ package struct Hold: Codable, Hashable, Sendable {
 }
 
 extension Hold: JSONWritable {
-    package var json: JSONText {
-        #"""
-        {"eventId":\#(eventId),"expiresAt":\#(expiresAt),"id":\#(id),"lines":\#(lines)\#("orderId", orderId),"state":\#(state),\#
-        "version":\#(version)}
-        """#
-    }
-}
-
-extension HoldLine: JSONWritable {
-    package var json: JSONText {
-        #"""
-        {"fee":\#(fee),"feeIncluded":\#(feeIncluded),"name":\#(name),"price":\#(price),"quantity":\#(quantity),"taxRate":\#(taxRate),\#
-        "ticketTypeId":\#(ticketTypeId)}
-        """#
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("eventId", eventId)
+            json.member("expiresAt", expiresAt)
+            json.member("id", id)
+            json.member("lines", lines)
+            json.member("orderId", orderId)
+            json.member("state", state)
+            json.member("version", version)
+        }
     }
 }
 

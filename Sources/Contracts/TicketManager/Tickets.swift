@@ -19,6 +19,15 @@ package struct Attendee: Codable, Hashable, Sendable {
     }
 }
 
+extension Attendee: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("email", email)
+            json.member("name", name)
+        }
+    }
+}
+
 package struct Ticket: Codable, Hashable, Sendable {
     package var id: TicketID
     package var eventId: EventID
@@ -52,6 +61,25 @@ package struct Ticket: Codable, Hashable, Sendable {
         self.code = code
         self.codeVersion = codeVersion
         self.checkedInAt = checkedInAt
+    }
+}
+
+extension Ticket: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("attendee", attendee)
+            json.member("blockedBy", blockedBy)
+            json.member("checkedInAt", checkedInAt)
+            json.member("code", code)
+            json.member("codeVersion", codeVersion)
+            json.member("eventId", eventId)
+            json.member("id", id)
+            json.member("orderId", orderId)
+            json.member("status", status)
+            json.member("ticketTypeId", ticketTypeId)
+            json.member("ticketTypeName", ticketTypeName)
+            json.member("unitId", unitId)
+        }
     }
 }
 

@@ -66,6 +66,21 @@ extension Envelope: Codable {
     }
 }
 
+extension Envelope: JSONWritable where Body: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("aggregateId", aggregateID)
+            json.member("aggregateVersion", aggregateVersion)
+            json.member("correlationId", correlationID)
+            json.member("data", body)
+            json.member("id", id)
+            json.member("name", Body.name)
+            json.member("time", time)
+            json.member("traceparent", traceparent)
+        }
+    }
+}
+
 /// An envelope as brokers see it: an id, a routing key and JSON.
 package struct Message: Sendable {
     package let id: MessageID

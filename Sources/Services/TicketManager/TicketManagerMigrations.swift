@@ -204,7 +204,7 @@ extension TicketManagerMigrations {
                 "SELECT * FROM hold_line WHERE hold_id > \(last) AND hold_id <= \(end) ORDER BY hold_id, ticket_type_id")
             let lines = try Dictionary(grouping: rows) { try $0["hold_id"] as String }
             for (hold, rows) in lines {
-                let lines: JSONText = "\(try rows.map(line))"
+                let lines = JSONText(try rows.map(line))
                 try tx.queue("UPDATE hold SET lines = \(lines) WHERE id = \(hold)")
             }
             last = end

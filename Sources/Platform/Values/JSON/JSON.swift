@@ -5,7 +5,7 @@
 /// stricter as well: what RFC 8259 does not allow is not JSON here.
 package enum JSON {
     package static func bytes(of value: some Encodable) throws -> [UInt8] {
-        if let value = value as? any JSONWritable { return value.json.bytes }
+        if let value = value as? any JSONWritable { return JSONText(value).bytes }
         return try JSONWriter.document(value)
     }
 

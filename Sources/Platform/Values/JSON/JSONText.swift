@@ -1,74 +1,122 @@
 /// A value that writes its JSON at once instead of handing it to a coder member by member: for what is written many thousand times a
-/// second. It has to be what its `Encodable` form would be; a test holds both together.
+/// second. It has to be what its `Encodable` form would be, the members of an object in the order of their keys; a test holds both together.
 package protocol JSONWritable: Encodable {
-    var json: JSONText { get }
+    func write(to json: inout JSONText)
 }
 
-/// The JSON of a value, as a text with its values between: `{"id":\(id),"lines":\(lines)}`. Members stand in the order of their keys.
-package struct JSONText: ExpressibleByStringInterpolation, StringInterpolationProtocol {
-    package private(set) var bytes: [UInt8]
+/// JSON that is being written.
+package struct JSONText: Sendable {
+    package private(set) var bytes: [UInt8] = []
 
-    package init(stringLiteral value: String) {
-        bytes = Array(value.utf8)
+    package init(_ value: some JSONWritable) {
+        bytes.reserveCapacity(1_024)
+        value.write(to: &self)
     }
 
-    package init(literalCapacity: Int, interpolationCount: Int) {
-        bytes = []
-        bytes.reserveCapacity(literalCapacity + 40 * interpolationCount)
+    @inlinable package mutating func object(_ members: (inout JSONText) -> Void) {
+        append(UInt8(ascii: "{"))
+        members(&self)
+        append(UInt8(ascii: "}"))
     }
 
-    package init(stringInterpolation: JSONText) {
-        self = stringInterpolation
+    @inlinable package mutating func list(_ elements: (inout JSONText) -> Void) {
+        append(UInt8(ascii: "["))
+        elements(&self)
+        append(UInt8(ascii: "]"))
     }
 
-    package mutating func appendLiteral(_ literal: String) {
-        bytes += literal.utf8
+    @inlinable package mutating func member(_ key: StaticString, _ value: some JSONWritable) {
+        begin(key)
+        value.write(to: &self)
     }
 
-    package mutating func appendInterpolation(_ value: String) { bytes.appendJSON(value) }
-    package mutating func appendInterpolation(_ value: Int64) { bytes.appendJSON(value) }
-    package mutating func appendInterpolation(_ value: Bool) { bytes.appendJSON(value) }
-    package mutating func appendInterpolation(_ value: Instant) { appendQuoted { value.append(to: &$0) } }
-    package mutating func appendInterpolation<Kind>(_ value: TypeID<Kind>) { appendQuoted { value.append(to: &$0) } }
-    package mutating func appendInterpolation(_ value: some RawRepresentable<String>) { bytes.appendJSON(value.rawValue) }
-    package mutating func appendInterpolation(_ value: some JSONWritable) { bytes += value.json.bytes }
-
-    package mutating func appendInterpolation(_ values: [some JSONWritable]) {
-        appendList(values) { $0.appendInterpolation($1) }
+    /// Left out where there is none.
+    @inlinable package mutating func member(_ key: StaticString, _ value: (some JSONWritable)?) {
+        if let value { member(key, value) }
     }
 
-    package mutating func appendInterpolation<Kind>(_ values: [TypeID<Kind>]) {
-        appendList(values) { $0.appendInterpolation($1) }
+    @inlinable package mutating func member(_ key: StaticString, _ value: some RawRepresentable<String>) {
+        member(key, value.rawValue)
     }
 
-    private mutating func appendList<Element>(_ values: [Element], _ append: (inout JSONText, Element) -> Void) {
-        var separator = UInt8(ascii: "[")
-        for value in values {
-            bytes.append(separator)
-            append(&self, value)
-            separator = UInt8(ascii: ",")
-        }
-        if values.isEmpty { bytes.append(separator) }
-        bytes.append(UInt8(ascii: "]"))
+    @inlinable package mutating func member(_ key: StaticString, _ value: (some RawRepresentable<String>)?) {
+        if let value { member(key, value.rawValue) }
     }
 
-    /// A member that is left out where there is none, with the comma before it.
-    package mutating func appendInterpolation<Kind>(_ key: StaticString, _ value: TypeID<Kind>?) {
-        guard let value else { return }
-        appendLiteral(",\"\(key)\":")
-        appendInterpolation(value)
+    @inlinable package mutating func element(_ value: some JSONWritable) {
+        separate()
+        value.write(to: &self)
+    }
+
+    @usableFromInline mutating func append(_ byte: UInt8) {
+        bytes.append(byte)
+    }
+
+    @usableFromInline mutating func begin(_ key: StaticString) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        key.withUTF8Buffer { unsafe bytes.append(contentsOf: $0) }
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(UInt8(ascii: ":"))
+    }
+
+    /// From what stands before, if anything does: a value that ends with a bracket ends with a closing one, and a text with its quotes.
+    @usableFromInline mutating func separate() {
+        let last = bytes[bytes.count - 1]
+        if last != UInt8(ascii: "{"), last != UInt8(ascii: "[") { bytes.append(UInt8(ascii: ",")) }
+    }
+
+    fileprivate mutating func write(_ value: (inout [UInt8]) -> Void) {
+        value(&bytes)
     }
 
     /// Of characters that need no escape.
-    private mutating func appendQuoted(_ write: (inout [UInt8]) -> Void) {
+    fileprivate mutating func quote(_ text: (inout [UInt8]) -> Void) {
         bytes.append(UInt8(ascii: "\""))
-        write(&bytes)
+        text(&bytes)
         bytes.append(UInt8(ascii: "\""))
+    }
+}
+
+extension String: JSONWritable {
+    package func write(to json: inout JSONText) { json.write { $0.appendJSON(self) } }
+}
+
+extension Int64: JSONWritable {
+    package func write(to json: inout JSONText) { json.write { $0.appendJSON(self) } }
+}
+
+extension Bool: JSONWritable {
+    package func write(to json: inout JSONText) { json.write { $0.appendJSON(self) } }
+}
+
+extension Instant: JSONWritable {
+    package func write(to json: inout JSONText) { json.quote { append(to: &$0) } }
+}
+
+extension TypeID: JSONWritable {
+    package func write(to json: inout JSONText) { json.quote { append(to: &$0) } }
+}
+
+extension Currency: JSONWritable {
+    package func write(to json: inout JSONText) { json.quote { $0 += code.utf8 } }
+}
+
+extension Array: JSONWritable where Element: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.list { json in
+            for value in self { json.element(value) }
+        }
     }
 }
 
 extension Money: JSONWritable {
-    package var json: JSONText { #"{"amount":\#(amount),"currency":\#(currency.code)}"# }
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("amount", amount)
+            json.member("currency", currency)
+        }
+    }
 }
 
 /// How JSON spells values.

@@ -63,11 +63,18 @@ extension HoldState: SQLTextValue {}
 
 /// As it is stored: a list, for names would be most of it.
 extension HoldRecord.Line: JSONWritable, Decodable {
-    var json: JSONText {
-        #"""
-        [\#(line.ticketTypeId),\#(line.name),\#(line.quantity),\#(line.price.amount),\#(line.price.currency.code),\#(line.taxRate),\#
-        \#(line.fee),\#(line.feeIncluded),\#(pools)]
-        """#
+    func write(to json: inout JSONText) {
+        json.list { list in
+            list.element(line.ticketTypeId)
+            list.element(line.name)
+            list.element(line.quantity)
+            list.element(line.price.amount)
+            list.element(line.price.currency)
+            list.element(line.taxRate)
+            list.element(line.fee)
+            list.element(line.feeIncluded)
+            list.element(pools)
+        }
     }
 
     func encode(to encoder: any Encoder) throws {
@@ -150,7 +157,7 @@ enum HoldStore {
     /// Inserts many holds with few statements.
     static func insert(_ holds: [HoldRecord], at now: Instant, in tx: Transaction) throws {
         try tx.insert("INSERT INTO hold (id, event_id, state, expires_at, lines, created_at) VALUES", holds) { rows, hold in
-            rows.append(hold.id, hold.eventID, hold.state, hold.expiresAt, "\(hold.lines)" as JSONText, now)
+            rows.append(hold.id, hold.eventID, hold.state, hold.expiresAt, JSONText(hold.lines), now)
         }
         try insertClaims(of: holds, in: tx)
     }
@@ -167,7 +174,7 @@ enum HoldStore {
 
     /// Writes what a change left of a hold.
     static func replace(_ hold: HoldRecord, in tx: Transaction) throws {
-        try tx.queue("UPDATE hold SET lines = \("\(hold.lines)" as JSONText), version = \(hold.version) WHERE id = \(hold.id)")
+        try tx.queue("UPDATE hold SET lines = \(JSONText(hold.lines)), version = \(hold.version) WHERE id = \(hold.id)")
         try tx.queue("DELETE FROM hold_claim WHERE hold_id = \(hold.id)")
         try insertClaims(of: [hold], in: tx)
     }
