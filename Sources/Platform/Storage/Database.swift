@@ -1,12 +1,12 @@
-import ServiceLifecycle
+public import ServiceLifecycle
 
 /// A database of one service, on whichever engine the deployment has.
 ///
 /// The body of a transaction is synchronous and may be run again, so it has no effects but those on the database.
 /// It never catches a database error: PostgreSQL has aborted the transaction by then. Where a conflict is expected,
 /// say `ON CONFLICT DO NOTHING` and look at how many rows were changed.
-package final class Database: Service {
-    package let name: String
+public final class Database: Service {
+    public let name: String
     private let engine: any StorageEngine
 
     init(name: String, engine: any StorageEngine) {
@@ -18,28 +18,28 @@ package final class Database: Service {
     ///
     /// Once queued, the write ends with its real outcome, whatever happens to the caller's task; at `Deadline.current`
     /// only the waiting ends, with `StorageError.deadline`.
-    package func write<Result: Sendable>(
+    public func write<Result: Sendable>(
         _ body: @escaping @Sendable (Transaction) throws -> Result
     ) async throws -> Result {
         try await PendingWork.wait(for: body) { engine.write($0) }
     }
 
     /// Has `item` decided with all others of its lane that wait at the same time. As for `write`, it ends with its real outcome.
-    package func write<Item: Sendable, Answer: Sendable>(
+    public func write<Item: Sendable, Answer: Sendable>(
         _ item: Item, lane: String, by coalescer: Coalescer<Item, Answer>
     ) async throws -> Answer {
         try await PendingWork.wait(for: item, lane: lane, by: coalescer) { engine.write($0) }
     }
 
     /// Runs `body` on a snapshot. Never waits for writers.
-    package func read<Result: Sendable>(
+    public func read<Result: Sendable>(
         _ body: @escaping @Sendable (Transaction) throws -> Result
     ) async throws -> Result {
         try await PendingWork.wait(for: body) { engine.read($0) }
     }
 
     /// Brings the schema up to date, under a lock, each migration in a transaction of its own.
-    package func migrate(_ migrations: [Migration]) async throws {
+    public func migrate(_ migrations: [Migration]) async throws {
         try await write { tx in
             try tx.lockSchema()
             try tx.define(
@@ -72,19 +72,19 @@ package final class Database: Service {
     }
 
     /// Ends the waiting of callers whose deadline has passed, until the process is asked to stop.
-    package func run() async throws {
+    public func run() async throws {
         await engine.run()
     }
 
-    package func close() async throws {
+    public func close() async throws {
         try await engine.close()
     }
 }
 
 /// One step of a schema's history. Append-only: what was released is never changed.
-package struct Migration: Sendable {
-    package let id: String
-    package let statements: [String]
+public struct Migration: Sendable {
+    public let id: String
+    public let statements: [String]
     /// What the statements cannot say in the words of both engines; runs after them.
     let conversion: (@Sendable (Transaction) throws -> Void)?
 
@@ -93,7 +93,7 @@ package struct Migration: Sendable {
     ///     `) CLUSTERED;` is kept in the order of its primary key, where the engine can do that: one tree to write instead of two. For
     ///     rows of less than a kilobyte. `TEXT` is compared byte by byte.
     ///   - conversion: runs after the statements, as the body of any transaction.
-    package init(_ id: String, _ sql: String, conversion: (@Sendable (Transaction) throws -> Void)? = nil) {
+    public init(_ id: String, _ sql: String, conversion: (@Sendable (Transaction) throws -> Void)? = nil) {
         self.id = id
         self.conversion = conversion
         var statements: [String] = []

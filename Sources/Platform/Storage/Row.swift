@@ -1,5 +1,5 @@
 /// One row of an answer. Values are asked for by column and type: `let capacity: Int = try row["capacity"]`.
-package struct Row: Sendable {
+public struct Row: Sendable {
     let columns: Columns
     let values: [SQLPrimitive]
 
@@ -19,7 +19,7 @@ package struct Row: Sendable {
         }
     }
 
-    package subscript<V: SQLValue>(_ column: String) -> V {
+    public subscript<V: SQLValue>(_ column: String) -> V {
         get throws {
             guard let value = V(sqlValue: values[try columns.index(of: column)]) else {
                 throw StorageError.unexpectedValue(column: column, expected: "\(V.self)")
@@ -28,7 +28,7 @@ package struct Row: Sendable {
         }
     }
 
-    package subscript<V: SQLValue>(_ column: String) -> V? {
+    public subscript<V: SQLValue>(_ column: String) -> V? {
         get throws {
             let primitive = values[try columns.index(of: column)]
             if case .null = primitive { return nil }

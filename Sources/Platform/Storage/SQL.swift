@@ -1,10 +1,10 @@
-package import Values
+public import Values
 
 /// A statement with its values. An interpolated value becomes a binding and can never become SQL:
 /// `"SELECT * FROM hold WHERE id = \(id)"`. Another `SQL` is inserted as it is.
-package struct SQL: ExpressibleByStringInterpolation, Sendable {
+public struct SQL: ExpressibleByStringInterpolation, Sendable {
     /// The one named place of what the engines do not share.
-    package enum Difference: Sendable {
+    public enum Difference: Sendable {
         /// Locks the selected rows until the transaction ends. SQLite has one writer, and so nothing to lock.
         case forUpdate
     }
@@ -16,50 +16,50 @@ package struct SQL: ExpressibleByStringInterpolation, Sendable {
     /// What another engine says at which place of the text, in UTF-8 code units.
     var differences: [(offset: Int, Difference)]
 
-    package init(stringLiteral value: String) {
+    public init(stringLiteral value: String) {
         text = value
         differences = []
     }
 
-    package init(stringInterpolation: StringInterpolation) {
+    public init(stringInterpolation: StringInterpolation) {
         self = stringInterpolation.sql
     }
 
-    package struct StringInterpolation: StringInterpolationProtocol {
+    public struct StringInterpolation: StringInterpolationProtocol {
         var sql: SQL
 
-        package init(literalCapacity: Int, interpolationCount: Int) {
+        public init(literalCapacity: Int, interpolationCount: Int) {
             sql = SQL(stringLiteral: "")
             sql.text.reserveCapacity(literalCapacity + 4 * interpolationCount)
             sql.values.reserveCapacity(interpolationCount)
         }
 
-        package mutating func appendLiteral(_ literal: String) {
+        public mutating func appendLiteral(_ literal: String) {
             sql.text += literal
         }
 
-        package mutating func appendInterpolation(_ value: some SQLValue) {
+        public mutating func appendInterpolation(_ value: some SQLValue) {
             sql.append(value)
         }
 
-        package mutating func appendInterpolation(_ value: JSONText) {
+        public mutating func appendInterpolation(_ value: JSONText) {
             sql.append(value)
         }
 
-        package mutating func appendInterpolation<V: SQLValue>(_ value: V?) {
+        public mutating func appendInterpolation<V: SQLValue>(_ value: V?) {
             sql.append(value)
         }
 
-        package mutating func appendInterpolation(_ other: SQL) {
+        public mutating func appendInterpolation(_ other: SQL) {
             sql.append(other)
         }
 
-        package mutating func appendInterpolation(_ difference: Difference) {
+        public mutating func appendInterpolation(_ difference: Difference) {
             sql.differences.append((sql.text.utf8.count, difference))
         }
 
         /// `(a, b, c)` for `IN`. An empty list matches nothing.
-        package mutating func appendInterpolation<V: SQLValue>(list values: some Collection<V>) {
+        public mutating func appendInterpolation<V: SQLValue>(list values: some Collection<V>) {
             guard !values.isEmpty else {
                 sql.text += "(NULL)"
                 return
@@ -75,7 +75,7 @@ package struct SQL: ExpressibleByStringInterpolation, Sendable {
     }
 
     /// Joins statements, as for the rows of `VALUES`.
-    package static func joined(_ parts: some Collection<SQL>, by separator: String) -> SQL {
+    public static func joined(_ parts: some Collection<SQL>, by separator: String) -> SQL {
         var result = SQL(stringLiteral: "")
         if let first = parts.first {
             result.text.reserveCapacity(parts.count * (first.text.utf8.count + separator.utf8.count))

@@ -1,26 +1,26 @@
 /// What a value of a row may be: a `SQLValue`, or none of one.
-package protocol SQLBindable {
+public protocol SQLBindable {
     func append(to values: inout SQLValues)
 }
 
 extension Optional: SQLBindable where Wrapped: SQLValue {
-    package func append(to values: inout SQLValues) {
+    public func append(to values: inout SQLValues) {
         if let self { self.append(to: &values) } else { values.appendNull(Wrapped.sqlType) }
     }
 }
 
 /// The values of rows that are inserted together, one row behind the other. Their text follows from their number alone, so that none is
 /// composed row by row.
-package struct SQLRows {
-    @usableFromInline var values = SQLValues()
-    @usableFromInline var count = 0
+public struct SQLRows {
+    var values = SQLValues()
+    var count = 0
 
     init(capacity: Int) {
         values.reserveCapacity(8 * capacity)
     }
 
-    /// Adds a row, its values in the order of the columns. Compiled with each caller, which knows their types.
-    @inlinable package mutating func append<each Value: SQLBindable>(_ row: repeat each Value) {
+    /// Adds a row, its values in the order of the columns.
+    public mutating func append<each Value: SQLBindable>(_ row: repeat each Value) {
         repeat (each row).append(to: &values)
         count += 1
     }
@@ -55,7 +55,7 @@ extension Transaction {
     ///   - head: up to and with `VALUES`.
     ///   - tail: what follows the rows, such as `ON CONFLICT DO NOTHING`.
     ///   - fill: appends the item's row.
-    package func insert<Item>(_ head: String, _ items: [Item], _ tail: String = "", _ fill: (inout SQLRows, Item) -> Void) throws {
+    public func insert<Item>(_ head: String, _ items: [Item], _ tail: String = "", _ fill: (inout SQLRows, Item) -> Void) throws {
         try inChunks(items) { part in
             var rows = SQLRows(capacity: part.count)
             for item in part { fill(&rows, item) }
@@ -68,7 +68,7 @@ extension Transaction {
     ///   - question: a `SELECT` with a `?` for each value.
     ///   - fill: appends the item's values.
     /// - Returns: what was found, in no order.
-    package func ask<Item>(_ question: String, ofEach items: [Item], _ fill: (inout SQLRows, Item) -> Void) throws -> Answer<[Row]> {
+    public func ask<Item>(_ question: String, ofEach items: [Item], _ fill: (inout SQLRows, Item) -> Void) throws -> Answer<[Row]> {
         var answers: [Answer<[Row]>] = []
         try inChunks(items) { part in
             var rows = SQLRows(capacity: part.count)
@@ -81,7 +81,7 @@ extension Transaction {
     /// As `insert`, of rows that may be there already: those stay as they are.
     /// - Parameter columns: what is told of the rows that were new.
     /// - Returns: the new ones, in no order.
-    package func insertNew<Item>(
+    public func insertNew<Item>(
         _ head: String, _ items: [Item], returning columns: String, _ fill: (inout SQLRows, Item) -> Void
     ) throws -> [Row] {
         var new: [Row] = []

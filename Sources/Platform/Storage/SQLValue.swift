@@ -1,12 +1,12 @@
-package import Values
+public import Values
 
 /// The four column types that mean the same in both engines.
-package enum SQLType: Sendable {
+public enum SQLType: Sendable {
     case integer, text, boolean, bytes
 }
 
 /// A value as a column holds it.
-package enum SQLPrimitive: Hashable, Sendable {
+public enum SQLPrimitive: Hashable, Sendable {
     case null
     case integer(Int64)
     case text(String)
@@ -15,7 +15,7 @@ package enum SQLPrimitive: Hashable, Sendable {
 }
 
 /// What can stand in a column. Instants are `BIGINT` microseconds; ids, enums and JSON are `TEXT`.
-package protocol SQLValue: SQLBindable, Sendable {
+public protocol SQLValue: SQLBindable, Sendable {
     /// A null knows its type too, because PostgreSQL asks for it.
     static var sqlType: SQLType { get }
     /// Nil where the column holds something else.
@@ -23,36 +23,36 @@ package protocol SQLValue: SQLBindable, Sendable {
 }
 
 extension Int64: SQLValue {
-    package static var sqlType: SQLType { .integer }
-    package func append(to values: inout SQLValues) { values.append(self) }
-    package init?(sqlValue: SQLPrimitive) {
+    public static var sqlType: SQLType { .integer }
+    public func append(to values: inout SQLValues) { values.append(self) }
+    public init?(sqlValue: SQLPrimitive) {
         guard case .integer(let value) = sqlValue else { return nil }
         self = value
     }
 }
 
 extension Int: SQLValue {
-    package static var sqlType: SQLType { .integer }
-    package func append(to values: inout SQLValues) { values.append(Int64(self)) }
-    package init?(sqlValue: SQLPrimitive) {
+    public static var sqlType: SQLType { .integer }
+    public func append(to values: inout SQLValues) { values.append(Int64(self)) }
+    public init?(sqlValue: SQLPrimitive) {
         guard case .integer(let value) = sqlValue else { return nil }
         self.init(exactly: value)
     }
 }
 
 extension String: SQLValue {
-    package static var sqlType: SQLType { .text }
-    package func append(to values: inout SQLValues) { values.append(text: self) }
-    package init?(sqlValue: SQLPrimitive) {
+    public static var sqlType: SQLType { .text }
+    public func append(to values: inout SQLValues) { values.append(text: self) }
+    public init?(sqlValue: SQLPrimitive) {
         guard case .text(let value) = sqlValue else { return nil }
         self = value
     }
 }
 
 extension Bool: SQLValue {
-    package static var sqlType: SQLType { .boolean }
-    package func append(to values: inout SQLValues) { values.append(self) }
-    package init?(sqlValue: SQLPrimitive) {
+    public static var sqlType: SQLType { .boolean }
+    public func append(to values: inout SQLValues) { values.append(self) }
+    public init?(sqlValue: SQLPrimitive) {
         switch sqlValue {
         case .boolean(let value): self = value
         case .integer(let value): self = value != 0
@@ -62,54 +62,54 @@ extension Bool: SQLValue {
 }
 
 extension [UInt8]: SQLValue, SQLBindable {
-    package static var sqlType: SQLType { .bytes }
-    package func append(to values: inout SQLValues) { values.append(bytes: self) }
-    package init?(sqlValue: SQLPrimitive) {
+    public static var sqlType: SQLType { .bytes }
+    public func append(to values: inout SQLValues) { values.append(bytes: self) }
+    public init?(sqlValue: SQLPrimitive) {
         guard case .bytes(let value) = sqlValue else { return nil }
         self = value
     }
 }
 
 extension Instant: SQLValue {
-    package static var sqlType: SQLType { .integer }
-    package func append(to values: inout SQLValues) { values.append(microseconds) }
-    package init?(sqlValue: SQLPrimitive) {
+    public static var sqlType: SQLType { .integer }
+    public func append(to values: inout SQLValues) { values.append(microseconds) }
+    public init?(sqlValue: SQLPrimitive) {
         guard case .integer(let value) = sqlValue else { return nil }
         self.init(microseconds: value)
     }
 }
 
 /// What is written as text and read back from it: ids, currencies, and enums of strings.
-package protocol SQLTextValue: SQLValue {
+public protocol SQLTextValue: SQLValue {
     var sqlText: String { get }
     init?(sqlText: String)
 }
 
 extension SQLTextValue {
-    package static var sqlType: SQLType { .text }
-    package func append(to values: inout SQLValues) { values.append(text: sqlText) }
-    package init?(sqlValue: SQLPrimitive) {
+    public static var sqlType: SQLType { .text }
+    public func append(to values: inout SQLValues) { values.append(text: sqlText) }
+    public init?(sqlValue: SQLPrimitive) {
         guard case .text(let text) = sqlValue else { return nil }
         self.init(sqlText: text)
     }
 }
 
 extension SQLTextValue where Self: LosslessStringConvertible {
-    package var sqlText: String { description }
-    package init?(sqlText: String) { self.init(sqlText) }
+    public var sqlText: String { description }
+    public init?(sqlText: String) { self.init(sqlText) }
 }
 
 extension SQLTextValue where Self: RawRepresentable, RawValue == String {
-    package var sqlText: String { rawValue }
-    package init?(sqlText: String) { self.init(rawValue: sqlText) }
+    public var sqlText: String { rawValue }
+    public init?(sqlText: String) { self.init(rawValue: sqlText) }
 }
 
 /// A column of JSON is read as a `String`.
 extension JSONText: SQLBindable {
-    package func append(to values: inout SQLValues) { values.appendText { $0 += bytes } }
+    public func append(to values: inout SQLValues) { values.appendText { $0 += bytes } }
 }
 
 extension TypeID: SQLTextValue, SQLValue {
-    package func append(to values: inout SQLValues) { values.appendText { append(to: &$0) } }
+    public func append(to values: inout SQLValues) { values.appendText { append(to: &$0) } }
 }
 extension Currency: SQLTextValue, SQLValue {}

@@ -1,6 +1,6 @@
 /// The values of a statement in the order of their `?`. Texts and bytes stand one behind the other in one room, so that a statement of a
 /// hundred values is not a hundred objects.
-package struct SQLValues: Sendable {
+public struct SQLValues: Sendable {
     enum Value: Sendable {
         case null(SQLType)
         case integer(Int64)

@@ -1,5 +1,5 @@
 /// What a database can answer beside rows.
-package enum StorageError: Error, Sendable {
+public enum StorageError: Error, Sendable {
     /// A constraint of the schema refused the change. `detail` names it where the engine does.
     case constraint(Constraint, detail: String)
     /// The wait ended at the deadline. If `begun`, the outcome is unknown to the caller; else nothing was done.
@@ -21,13 +21,13 @@ package enum StorageError: Error, Sendable {
     /// Anything else that the engine said. `code` is SQLite's extended result code, or PostgreSQL's SQLSTATE.
     case engine(code: String, message: String)
 
-    package enum Constraint: String, Sendable {
+    public enum Constraint: String, Sendable {
         case unique, foreignKey, check, notNull, other
     }
 }
 
 extension StorageError: CustomStringConvertible {
-    package var description: String {
+    public var description: String {
         switch self {
         case .constraint(let kind, let detail): "a \(kind.rawValue) constraint refused the change: \(detail)"
         case .deadline(let begun):

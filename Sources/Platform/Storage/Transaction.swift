@@ -1,12 +1,12 @@
-package import Values
+public import Values
 
 /// An open transaction. It lives in the closure that it is handed to, and runs on the engine's own thread.
-package struct Transaction {
+public struct Transaction {
     let connection: any EngineConnection
 
     /// Runs a statement and says how many rows it changed.
     @discardableResult
-    package func execute(_ sql: SQL) throws -> Int {
+    public func execute(_ sql: SQL) throws -> Int {
         try connection.execute(sql)
     }
 
@@ -14,18 +14,18 @@ package struct Transaction {
     /// wrong with it is thrown by a later statement, or by the commit.
     /// - Returns: how many rows it changed.
     @discardableResult
-    package func queue(_ sql: SQL) throws -> Answer<Int> {
+    public func queue(_ sql: SQL) throws -> Answer<Int> {
         try connection.queue(sql)
     }
 
     /// Asks for rows that are not needed yet. What was asked one after the other, an engine beyond the network answers together.
-    package func ask(_ sql: SQL) throws -> Answer<[Row]> {
+    public func ask(_ sql: SQL) throws -> Answer<[Row]> {
         try connection.ask(sql)
     }
 
     /// Locks rows until the transaction ends: `sql` selects them and says `\(.forUpdate)`. What is asked next is answered under the locks.
     /// Nothing where there is one writer.
-    package func lock(_ sql: SQL) throws {
+    public func lock(_ sql: SQL) throws {
         try connection.lock(sql)
     }
 
@@ -39,36 +39,36 @@ package struct Transaction {
         try connection.define(statement)
     }
 
-    package func rows(_ sql: SQL) throws -> [Row] {
+    public func rows(_ sql: SQL) throws -> [Row] {
         try connection.rows(sql)
     }
 
-    package func row(_ sql: SQL) throws -> Row? {
+    public func row(_ sql: SQL) throws -> Row? {
         try connection.rows(sql).first
     }
 
     /// The database's clock at this moment. In SQLite that of this process; in PostgreSQL what the server's showed when it first
     /// answered this transaction, and what has passed here since then: never later than the server's.
-    package var now: Instant {
+    public var now: Instant {
         get throws { try connection.now() }
     }
 
     /// Runs once this transaction is durable, not at all if it is rolled back. Must be short: other writers wait for it.
-    package func onCommit(_ action: @escaping @Sendable () -> Void) {
+    public func onCommit(_ action: @escaping @Sendable () -> Void) {
         connection.onCommit(action)
     }
 }
 
 /// What a statement will have said. To be asked for within its transaction.
-package struct Answer<Value> {
+public struct Answer<Value> {
     private let wait: () throws -> Value
 
-    package init(_ wait: @escaping () throws -> Value) {
+    public init(_ wait: @escaping () throws -> Value) {
         self.wait = wait
     }
 
     /// Waits for it, and for the answers to all that was sent before.
-    package func get() throws -> Value {
+    public func get() throws -> Value {
         try wait()
     }
 }
@@ -92,7 +92,7 @@ extension Transaction {
     private static let chunks = [64, 32, 16, 8, 4, 2, 1]
 
     /// Hands out the values in parts of few sizes, for statements that list them.
-    package func inChunks<Value>(_ values: [Value], _ body: (ArraySlice<Value>) throws -> Void) throws {
+    public func inChunks<Value>(_ values: [Value], _ body: (ArraySlice<Value>) throws -> Void) throws {
         var rest = values[...]
         for size in Transaction.chunks {
             while rest.count >= size {

@@ -1,22 +1,22 @@
 /// Where the work at hand came from. It is written into every event and every log line.
-package struct Correlation: Sendable {
-    @TaskLocal package static var current = Correlation()
+public struct Correlation: Sendable {
+    @TaskLocal public static var current = Correlation()
 
     /// Of the request, the message or the job that caused it.
-    package var id: String?
+    public var id: String?
     /// The trace that it belongs to, which goes through requests and messages alike (W3C Trace Context).
-    package var traceparent: String?
+    public var traceparent: String?
 
-    package init(id: String? = nil, traceparent: String? = nil) {
+    public init(id: String? = nil, traceparent: String? = nil) {
         self.id = id
         self.traceparent = traceparent
     }
 
-    package static var id: String? { current.id }
-    package static var traceparent: String? { current.traceparent }
+    public static var id: String? { current.id }
+    public static var traceparent: String? { current.traceparent }
 
     /// - Parameter traceparent: as it came; one that is malformed tells of no trace.
-    package static func isTrace(_ traceparent: String) -> Bool {
+    public static func isTrace(_ traceparent: String) -> Bool {
         let bytes = traceparent.utf8
         guard bytes.count == 55, traceparent.hasPrefix("00-") else { return false }
         var (trace, parent) = (false, false)

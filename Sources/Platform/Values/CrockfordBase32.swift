@@ -1,9 +1,9 @@
 /// Crockford's base 32: no `I`, `L`, `O`, `U`, so that it can be read aloud and typed.
-package enum CrockfordBase32 {
+public enum CrockfordBase32 {
     private static let alphabet: StaticString = "0123456789abcdefghjkmnpqrstvwxyz"
 
     /// Five bits a character, high bits first, the last character padded with zero bits.
-    package static func encode(_ bytes: some Sequence<UInt8>, uppercase: Bool = false) -> String {
+    public static func encode(_ bytes: some Sequence<UInt8>, uppercase: Bool = false) -> String {
         var output: [UInt8] = []
         var buffer: UInt32 = 0
         var bits: UInt32 = 0
@@ -24,7 +24,7 @@ package enum CrockfordBase32 {
     }
 
     /// The bytes of `text`, in either case; nil for any other character or padding that is not zero.
-    package static func decode(_ text: String) -> [UInt8]? {
+    public static func decode(_ text: String) -> [UInt8]? {
         var output: [UInt8] = []
         var buffer: UInt32 = 0
         var bits: UInt32 = 0

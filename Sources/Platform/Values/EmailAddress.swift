@@ -1,9 +1,9 @@
 /// The addresses that this program sends mail to, and so the only ones that it takes.
-package enum EmailAddress {
+public enum EmailAddress {
     /// The one form in which an address is stored and compared: trimmed and in lower case.
     ///
     /// RFC 5321 lets a mailbox tell `Ada` from `ada`; no provider in use does, and people write both.
-    package static func normalised(_ text: String) -> String {
+    public static func normalised(_ text: String) -> String {
         let trimmed = text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()
         return String(trimmed).lowercased()
     }
@@ -13,7 +13,7 @@ package enum EmailAddress {
     ///
     /// Quoted local parts, comments and address literals are refused: nobody has such an address, and each is a way to
     /// say one thing to this program and another to the next server.
-    package static func isValid(_ address: String) -> Bool {
+    public static func isValid(_ address: String) -> Bool {
         let bytes = Array(address.utf8)
         guard bytes.count <= 254, let at = bytes.lastIndex(of: UInt8(ascii: "@")) else { return false }
         let local = bytes[..<at]
@@ -31,12 +31,12 @@ package enum EmailAddress {
 
 extension UInt8 {
     /// What an atom of a mail consists of (RFC 5322, 3.2.3).
-    package var isAtomText: Bool {
+    public var isAtomText: Bool {
         isLetterOrDigit || "!#$%&'*+-/=?^_`{|}~".utf8.contains(self)
     }
 
     /// In ASCII.
-    package var isLetterOrDigit: Bool {
+    public var isLetterOrDigit: Bool {
         switch self {
         case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"): true
         default: false

@@ -5,58 +5,58 @@
 /// A moment in UTC, counted in microseconds since 1970-01-01T00:00:00Z.
 ///
 /// Stored as a `BIGINT`, written on the wire as RFC 3339 (`2027-05-01T18:30:00Z`; a fraction only where there is one).
-package struct Instant: Hashable, Comparable, Sendable {
-    package var microseconds: Int64
+public struct Instant: Hashable, Comparable, Sendable {
+    public var microseconds: Int64
 
-    package init(microseconds: Int64) {
+    public init(microseconds: Int64) {
         self.microseconds = microseconds
     }
 
-    package init(seconds: Int64) {
+    public init(seconds: Int64) {
         self.microseconds = seconds * 1_000_000
     }
 
     /// The wall clock of this process.
-    package static var now: Instant {
+    public static var now: Instant {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Instant(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000)
     }
 
-    package var seconds: Int64 { microseconds.flooredDivision(by: 1_000_000) }
+    public var seconds: Int64 { microseconds.flooredDivision(by: 1_000_000) }
 
-    package static func < (a: Instant, b: Instant) -> Bool { a.microseconds < b.microseconds }
-    package static func + (a: Instant, b: TimeSpan) -> Instant { Instant(microseconds: a.microseconds + b.microseconds) }
-    package static func - (a: Instant, b: TimeSpan) -> Instant { Instant(microseconds: a.microseconds - b.microseconds) }
-    package static func - (a: Instant, b: Instant) -> TimeSpan { TimeSpan(microseconds: a.microseconds - b.microseconds) }
+    public static func < (a: Instant, b: Instant) -> Bool { a.microseconds < b.microseconds }
+    public static func + (a: Instant, b: TimeSpan) -> Instant { Instant(microseconds: a.microseconds + b.microseconds) }
+    public static func - (a: Instant, b: TimeSpan) -> Instant { Instant(microseconds: a.microseconds - b.microseconds) }
+    public static func - (a: Instant, b: Instant) -> TimeSpan { TimeSpan(microseconds: a.microseconds - b.microseconds) }
 }
 
 /// A length of time in microseconds.
-package struct TimeSpan: Hashable, Comparable, Sendable {
-    package var microseconds: Int64
+public struct TimeSpan: Hashable, Comparable, Sendable {
+    public var microseconds: Int64
 
-    package init(microseconds: Int64) {
+    public init(microseconds: Int64) {
         self.microseconds = microseconds
     }
 
-    package static let zero = TimeSpan(microseconds: 0)
-    package static func milliseconds(_ n: Int64) -> TimeSpan { TimeSpan(microseconds: n * 1_000) }
-    package static func seconds(_ n: Int64) -> TimeSpan { TimeSpan(microseconds: n * 1_000_000) }
-    package static func minutes(_ n: Int64) -> TimeSpan { .seconds(n * 60) }
-    package static func hours(_ n: Int64) -> TimeSpan { .minutes(n * 60) }
-    package static func days(_ n: Int64) -> TimeSpan { .hours(n * 24) }
+    public static let zero = TimeSpan(microseconds: 0)
+    public static func milliseconds(_ n: Int64) -> TimeSpan { TimeSpan(microseconds: n * 1_000) }
+    public static func seconds(_ n: Int64) -> TimeSpan { TimeSpan(microseconds: n * 1_000_000) }
+    public static func minutes(_ n: Int64) -> TimeSpan { .seconds(n * 60) }
+    public static func hours(_ n: Int64) -> TimeSpan { .minutes(n * 60) }
+    public static func days(_ n: Int64) -> TimeSpan { .hours(n * 24) }
 
-    package var seconds: Double { Double(microseconds) / 1_000_000 }
-    package var duration: Duration { .microseconds(microseconds) }
+    public var seconds: Double { Double(microseconds) / 1_000_000 }
+    public var duration: Duration { .microseconds(microseconds) }
     /// As a field such as `Retry-After` tells it: whole, rounded up, and at least one.
-    package var roundedUpToSeconds: Int64 { max(1, (microseconds + 999_999) / 1_000_000) }
+    public var roundedUpToSeconds: Int64 { max(1, (microseconds + 999_999) / 1_000_000) }
 
-    package static func < (a: TimeSpan, b: TimeSpan) -> Bool { a.microseconds < b.microseconds }
+    public static func < (a: TimeSpan, b: TimeSpan) -> Bool { a.microseconds < b.microseconds }
 }
 
 extension Instant {
     /// The proleptic Gregorian calendar in UTC. Days are counted from 1970-01-01 (Howard Hinnant's civil-from-days arithmetic).
-    package var civil: (year: Int, month: Int, day: Int, hour: Int, minute: Int, second: Int, microsecond: Int) {
+    public var civil: (year: Int, month: Int, day: Int, hour: Int, minute: Int, second: Int, microsecond: Int) {
         let secondsOfEpoch = seconds
         let days = secondsOfEpoch.flooredDivision(by: 86_400)
         let secondOfDay = Int(secondsOfEpoch - days * 86_400)
@@ -76,7 +76,7 @@ extension Instant {
     }
 
     /// The instant of a calendar time in UTC; nil where the calendar has no such time.
-    package init?(
+    public init?(
         year: Int, month: Int, day: Int, hour: Int = 0, minute: Int = 0, second: Int = 0, microsecond: Int = 0
     ) {
         guard (1...12).contains(month), (0...9_999).contains(year),
@@ -95,7 +95,7 @@ extension Instant {
         self.init(microseconds: seconds * 1_000_000 + Int64(microsecond))
     }
 
-    package static func days(inMonth month: Int, of year: Int) -> Int {
+    public static func days(inMonth month: Int, of year: Int) -> Int {
         switch month {
         case 4, 6, 9, 11: 30
         case 2: (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 29 : 28
@@ -105,7 +105,7 @@ extension Instant {
 }
 
 extension Instant: CustomStringConvertible, LosslessStringConvertible {
-    package var description: String {
+    public var description: String {
         var text: [UInt8] = []
         text.reserveCapacity(27)
         append(to: &text)
@@ -142,7 +142,7 @@ extension Instant: CustomStringConvertible, LosslessStringConvertible {
     }
 
     /// Reads RFC 3339: a date, `T`, a time with optional fraction, and `Z` or an offset.
-    package init?(_ description: String) {
+    public init?(_ description: String) {
         var reader = DigitReader(description)
         guard let year = reader.number(4), reader.skip("-"), let month = reader.number(2), reader.skip("-"),
             let day = reader.number(2), reader.skip("T") || reader.skip("t"),
@@ -172,7 +172,7 @@ extension Instant: CustomStringConvertible, LosslessStringConvertible {
 }
 
 extension Instant: Codable {
-    package init(from decoder: any Decoder) throws {
+    public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
         guard let instant = Instant(text) else {
@@ -182,7 +182,7 @@ extension Instant: Codable {
         self = instant
     }
 
-    package func encode(to encoder: any Encoder) throws {
+    public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(description)
     }
@@ -226,7 +226,7 @@ private struct DigitReader {
 }
 
 extension Int64 {
-    package func flooredDivision(by divisor: Int64) -> Int64 {
+    public func flooredDivision(by divisor: Int64) -> Int64 {
         let quotient = self / divisor
         return self % divisor < 0 ? quotient - 1 : quotient
     }

@@ -1,9 +1,9 @@
 /// An amount in minor units of one ISO 4217 currency. Never a floating-point number.
-package struct Money: Hashable, Sendable, Codable {
-    package var amount: Int64
-    package var currency: Currency
+public struct Money: Hashable, Sendable, Codable {
+    public var amount: Int64
+    public var currency: Currency
 
-    package init(_ amount: Int64, _ currency: Currency) {
+    public init(_ amount: Int64, _ currency: Currency) {
         self.amount = amount
         self.currency = currency
     }
@@ -13,7 +13,7 @@ package struct Money: Hashable, Sendable, Codable {
 
 extension Money: CustomStringConvertible {
     /// `45.00 EUR`, with the currency's own number of decimals.
-    package var description: String {
+    public var description: String {
         let digits = currency.minorUnitDigits
         guard digits > 0 else { return "\(amount) \(currency.code)" }
         var scale: UInt64 = 1
@@ -26,19 +26,19 @@ extension Money: CustomStringConvertible {
 }
 
 /// An ISO 4217 code in capital letters.
-package struct Currency: Hashable, Sendable, LosslessStringConvertible {
-    package let code: String
+public struct Currency: Hashable, Sendable, LosslessStringConvertible {
+    public let code: String
 
     /// Nil for anything that ISO 4217 does not list as money in circulation.
-    package init?(_ code: String) {
+    public init?(_ code: String) {
         guard Currency.minorUnits[code] != nil else { return nil }
         self.code = code
     }
 
-    package var description: String { code }
-    package var minorUnitDigits: Int { Currency.minorUnits[code] ?? 2 }
+    public var description: String { code }
+    public var minorUnitDigits: Int { Currency.minorUnits[code] ?? 2 }
 
-    package static let eur = Currency("EUR")!
+    public static let eur = Currency("EUR")!
 
     private static let minorUnits: [String: Int] = {
         let two = """
@@ -59,7 +59,7 @@ package struct Currency: Hashable, Sendable, LosslessStringConvertible {
 }
 
 extension Currency: Codable {
-    package init(from decoder: any Decoder) throws {
+    public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let currency = Currency(try container.decode(String.self)) else {
             throw DecodingError.dataCorruptedError(
@@ -68,7 +68,7 @@ extension Currency: Codable {
         self = currency
     }
 
-    package func encode(to encoder: any Encoder) throws {
+    public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(code)
     }
@@ -76,7 +76,7 @@ extension Currency: Codable {
 
 /// Splits `amount` into whole minor units in proportion to `weights`, so that the parts add up to it exactly
 /// (largest remainder, ties to the earlier part). Without any weight the parts are as equal as possible.
-package func apportion(_ amount: Int64, by weights: [Int64]) -> [Int64] {
+public func apportion(_ amount: Int64, by weights: [Int64]) -> [Int64] {
     guard !weights.isEmpty else { return [] }
     let sum = weights.reduce(0, +)
     let weights = sum == 0 ? weights.map { _ in 1 } : weights
@@ -91,7 +91,7 @@ package func apportion(_ amount: Int64, by weights: [Int64]) -> [Int64] {
 }
 
 /// `amount` times a rate in basis points (1,900 is 19%), half up on minor units.
-package func share(of amount: Int64, basisPoints: Int64) -> Int64 {
+public func share(of amount: Int64, basisPoints: Int64) -> Int64 {
     let (product, overflow) = amount.multipliedReportingOverflow(by: basisPoints)
     precondition(!overflow, "amounts are bounded on entry")
     return (product + 5_000).flooredDivision(by: 10_000)

@@ -1,31 +1,31 @@
 /// One event of a stream of them (`text/event-stream` of HTML's standard).
-package struct ServerSentEvent: Hashable, Sendable {
-    package var id: String?
-    package var name = "message"
-    package var data: [UInt8] = []
+public struct ServerSentEvent: Hashable, Sendable {
+    public var id: String?
+    public var name = "message"
+    public var data: [UInt8] = []
 
-    package init(id: String? = nil, name: String = "message", data: [UInt8] = []) {
+    public init(id: String? = nil, name: String = "message", data: [UInt8] = []) {
         self.id = id
         self.name = name
         self.data = data
     }
 
     /// As it is sent. The data may have no line breaks.
-    package var bytes: [UInt8] {
+    public var bytes: [UInt8] {
         let head = (id.map { "id: \($0)\n" } ?? "") + "event: \(name)\ndata: "
         return Array(head.utf8) + data + Array("\n\n".utf8)
     }
 
     /// What is sent where there is nothing to say, so that both ends see that the other is there.
-    package static let heartbeat = Array(":\n\n".utf8)
+    public static let heartbeat = Array(":\n\n".utf8)
 }
 
 /// Takes events from the pieces in which they arrive.
-package struct ServerSentEventParser {
+public struct ServerSentEventParser {
     /// An event that does not end, or is none.
-    package struct TooLong: Error, CustomStringConvertible {
+    public struct TooLong: Error, CustomStringConvertible {
         fileprivate let longest: Int
-        package var description: String { "the stream of events has one of more than \(longest) bytes" }
+        public var description: String { "the stream of events has one of more than \(longest) bytes" }
     }
 
     private let longest: Int
@@ -35,12 +35,12 @@ package struct ServerSentEventParser {
     private var hasData = false
 
     /// - Parameter longest: of an event, in bytes.
-    package init(longest: Int = 4 << 20) {
+    public init(longest: Int = 4 << 20) {
         self.longest = longest
     }
 
     /// Throws `TooLong`.
-    package mutating func take(_ bytes: some Sequence<UInt8>) throws -> [ServerSentEvent] {
+    public mutating func take(_ bytes: some Sequence<UInt8>) throws -> [ServerSentEvent] {
         var events: [ServerSentEvent] = []
         for byte in bytes {
             guard byte == UInt8(ascii: "\n") else {

@@ -2,11 +2,11 @@ import Dispatch
 import Synchronization
 
 /// What had to end by then had not.
-package struct TimeIsOver: Error {}
+public struct TimeIsOver: Error {}
 
 /// Does something that is cancelled when its time is over.
 /// - Throws: `TimeIsOver`, up to a tenth of a second after the limit, and not before the work has ended by its cancellation.
-package func within<Value: Sendable>(_ limit: TimeSpan, _ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
+public func within<Value: Sendable>(_ limit: TimeSpan, _ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
     let end = Instant.now + limit
     return try await withThrowingTaskGroup(of: Value?.self) { group in
         group.addTask { try await work() }

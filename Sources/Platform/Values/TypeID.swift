@@ -2,23 +2,23 @@ import Glibc
 import Synchronization
 
 /// What a kind of identifier is called in text.
-package protocol IdentifierKind: Sendable {
+public protocol IdentifierKind: Sendable {
     static var prefix: String { get }
 }
 
 /// An identifier that knows what it identifies: a UUIDv7 with a prefix, sortable by the time of its making
 /// (TypeID 0.3: `order_01h455vb4pex5vsknk084sn02q`).
-package struct TypeID<Kind: IdentifierKind>: Hashable, Comparable, Sendable {
+public struct TypeID<Kind: IdentifierKind>: Hashable, Comparable, Sendable {
     private let high: UInt64
     private let low: UInt64
 
     /// A new identifier, greater than all that this process has made before.
-    package init() {
+    public init() {
         (high, low) = UUIDv7.next()
     }
 
     /// The 16 bytes of the UUID, as they stand in a ticket's code.
-    package init?(bytes: some Collection<UInt8>) {
+    public init?(bytes: some Collection<UInt8>) {
         var (high, low, count): (UInt64, UInt64, Int) = (0, 0, 0)
         for byte in bytes {
             high = high << 8 | low >> 56
@@ -29,18 +29,18 @@ package struct TypeID<Kind: IdentifierKind>: Hashable, Comparable, Sendable {
         (self.high, self.low) = (high, low)
     }
 
-    package var bytes: [UInt8] {
+    public var bytes: [UInt8] {
         (0..<8).map { UInt8(truncatingIfNeeded: high >> (56 - 8 * $0)) }
             + (0..<8).map { UInt8(truncatingIfNeeded: low >> (56 - 8 * $0)) }
     }
 
-    package static func < (a: TypeID, b: TypeID) -> Bool {
+    public static func < (a: TypeID, b: TypeID) -> Bool {
         (a.high, a.low) < (b.high, b.low)
     }
 }
 
 extension TypeID: CustomStringConvertible, LosslessStringConvertible {
-    package var description: String {
+    public var description: String {
         let prefix = Kind.prefix.utf8
         let digits = UUIDv7.digits(high, low)
         return unsafe String(unsafeUninitializedCapacity: prefix.count + 27) { buffer in
@@ -56,13 +56,13 @@ extension TypeID: CustomStringConvertible, LosslessStringConvertible {
     }
 
     /// Appends its description.
-    package func append(to text: inout [UInt8]) {
+    public func append(to text: inout [UInt8]) {
         text += Kind.prefix.utf8
         text.append(UInt8(ascii: "_"))
         UUIDv7.digits(high, low).span.withUnsafeBufferPointer { unsafe text.append(contentsOf: $0) }
     }
 
-    package init?(_ description: String) {
+    public init?(_ description: String) {
         let text = description.utf8.span
         let prefix = Kind.prefix.utf8
         guard text.count == prefix.count + 27, text[prefix.count] == UInt8(ascii: "_") else { return nil }
@@ -83,7 +83,7 @@ extension TypeID: CustomStringConvertible, LosslessStringConvertible {
 }
 
 extension TypeID: Codable {
-    package init(from decoder: any Decoder) throws {
+    public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         guard let id = TypeID(try container.decode(String.self)) else {
             throw DecodingError.dataCorruptedError(
@@ -92,7 +92,7 @@ extension TypeID: Codable {
         self = id
     }
 
-    package func encode(to encoder: any Encoder) throws {
+    public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(description)
     }

@@ -4,19 +4,19 @@ import Foundation
 ///
 /// Read from `2027-05-01T19:30:00` (a local time in the zone) or from RFC 3339 with an offset. A local time that the zone
 /// skips is refused, one that it has twice means the earlier.
-package struct ZonedTime: Hashable, Sendable {
-    package let local: String
-    package let zone: String
-    package let instant: Instant
+public struct ZonedTime: Hashable, Sendable {
+    public let local: String
+    public let zone: String
+    public let instant: Instant
 
-    package enum Mistake: Error, Hashable, Sendable {
+    public enum Mistake: Error, Hashable, Sendable {
         case unknownZone
         case unreadable
         /// Clocks jump over this time.
         case skipped
     }
 
-    package init(_ text: String, zone: String) throws(Mistake) {
+    public init(_ text: String, zone: String) throws(Mistake) {
         guard let timeZone = ZonedTime.timeZone(zone) else { throw .unknownZone }
         self.zone = zone
         if let instant = Instant(text) {
@@ -33,7 +33,7 @@ package struct ZonedTime: Hashable, Sendable {
         local = String(asUTC.description.prefix(19))
     }
 
-    package static func isZone(_ name: String) -> Bool {
+    public static func isZone(_ name: String) -> Bool {
         timeZone(name) != nil
     }
 
@@ -50,7 +50,7 @@ package struct ZonedTime: Hashable, Sendable {
 
 extension Instant {
     /// `Saturday, 1 May 2027, 19:30` in the zone, as mails and pages say it.
-    package func described(in zone: String, locale: String = "en_GB") -> String {
+    public func described(in zone: String, locale: String = "en_GB") -> String {
         let formatter = DateFormatter()
         formatter.locale = Locale(identifier: locale)
         formatter.timeZone = TimeZone(identifier: zone)

@@ -4,7 +4,7 @@ extension Database {
     ///   - connectionString: as libpq takes it, a URL or `key=value` pairs, with several hosts for a fail-over and `sslmode=verify-full`
     ///     for TLS with verification.
     ///   - schema: where the service's tables are, and no other's; made by the first migration.
-    package static func postgres(
+    public static func postgres(
         name: String, connectionString: String, schema: String, settings: PostgreSQLSettings = PostgreSQLSettings()
     ) throws -> Database {
         Database(name: name, engine: try PostgreSQLEngine(connectionString: connectionString, schema: schema, settings: settings))

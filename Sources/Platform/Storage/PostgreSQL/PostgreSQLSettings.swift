@@ -1,19 +1,19 @@
-package import Values
+public import Values
 
 /// How a service uses PostgreSQL.
-package struct PostgreSQLSettings: Sendable {
+public struct PostgreSQLSettings: Sendable {
     /// How many transactions write side by side. Each has a connection and a thread, opened when it is first needed.
-    package var writers = 6
+    public var writers = 6
     /// How many transactions read side by side, so that reads never wait for writers.
-    package var readers = 3
+    public var readers = 3
     /// After this the server ends a statement.
-    package var statementTimeLimit = TimeSpan.seconds(30)
+    public var statementTimeLimit = TimeSpan.seconds(30)
     /// After this a statement no longer waits for a lock that another transaction holds.
-    package var lockTimeLimit = TimeSpan.seconds(5)
+    public var lockTimeLimit = TimeSpan.seconds(5)
     /// How long one server has to take a connection before the next one in the connection string is tried.
-    package var connectTimeLimit = TimeSpan.seconds(3)
+    public var connectTimeLimit = TimeSpan.seconds(3)
     /// How long work that has no deadline waits for a server to be there.
-    package var patience = TimeSpan.seconds(10)
+    public var patience = TimeSpan.seconds(10)
 
-    package init() {}
+    public init() {}
 }

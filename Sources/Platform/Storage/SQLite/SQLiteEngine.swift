@@ -6,7 +6,7 @@ import Synchronization
 extension Database {
     /// Opens or makes a SQLite file: WAL, full durability, group commit.
     /// - Parameter readers: how many transactions may read side by side.
-    package static func sqlite(name: String, path: String, readers: Int = 2) throws -> Database {
+    public static func sqlite(name: String, path: String, readers: Int = 2) throws -> Database {
         Database(name: name, engine: try SQLiteEngine(path: path, readers: readers))
     }
 }

@@ -1,58 +1,58 @@
 /// A value that writes its JSON at once instead of handing it to a coder member by member: for what is written many thousand times a
 /// second. It has to be what its `Encodable` form would be, the members of an object in the order of their keys; a test holds both together.
-package protocol JSONWritable: Encodable {
+public protocol JSONWritable: Encodable {
     func write(to json: inout JSONText)
 }
 
 /// JSON that is being written.
-package struct JSONText: Sendable {
-    package private(set) var bytes: [UInt8] = []
+public struct JSONText: Sendable {
+    public private(set) var bytes: [UInt8] = []
 
-    package init(_ value: some JSONWritable) {
+    public init(_ value: some JSONWritable) {
         bytes.reserveCapacity(1_024)
         value.write(to: &self)
     }
 
-    @inlinable package mutating func object(_ members: (inout JSONText) -> Void) {
+    public mutating func object(_ members: (inout JSONText) -> Void) {
         append(UInt8(ascii: "{"))
         members(&self)
         append(UInt8(ascii: "}"))
     }
 
-    @inlinable package mutating func list(_ elements: (inout JSONText) -> Void) {
+    public mutating func list(_ elements: (inout JSONText) -> Void) {
         append(UInt8(ascii: "["))
         elements(&self)
         append(UInt8(ascii: "]"))
     }
 
-    @inlinable package mutating func member(_ key: StaticString, _ value: some JSONWritable) {
+    public mutating func member(_ key: StaticString, _ value: some JSONWritable) {
         begin(key)
         value.write(to: &self)
     }
 
     /// Left out where there is none.
-    @inlinable package mutating func member(_ key: StaticString, _ value: (some JSONWritable)?) {
+    public mutating func member(_ key: StaticString, _ value: (some JSONWritable)?) {
         if let value { member(key, value) }
     }
 
-    @inlinable package mutating func member(_ key: StaticString, _ value: some RawRepresentable<String>) {
+    public mutating func member(_ key: StaticString, _ value: some RawRepresentable<String>) {
         member(key, value.rawValue)
     }
 
-    @inlinable package mutating func member(_ key: StaticString, _ value: (some RawRepresentable<String>)?) {
+    public mutating func member(_ key: StaticString, _ value: (some RawRepresentable<String>)?) {
         if let value { member(key, value.rawValue) }
     }
 
-    @inlinable package mutating func element(_ value: some JSONWritable) {
+    public mutating func element(_ value: some JSONWritable) {
         separate()
         value.write(to: &self)
     }
 
-    @usableFromInline mutating func append(_ byte: UInt8) {
+    mutating func append(_ byte: UInt8) {
         bytes.append(byte)
     }
 
-    @usableFromInline mutating func begin(_ key: StaticString) {
+    mutating func begin(_ key: StaticString) {
         separate()
         bytes.append(UInt8(ascii: "\""))
         key.withUTF8Buffer { unsafe bytes.append(contentsOf: $0) }
@@ -61,7 +61,7 @@ package struct JSONText: Sendable {
     }
 
     /// From what stands before, if anything does: a value that ends with a bracket ends with a closing one, and a text with its quotes.
-    @usableFromInline mutating func separate() {
+    mutating func separate() {
         let last = bytes[bytes.count - 1]
         if last != UInt8(ascii: "{"), last != UInt8(ascii: "[") { bytes.append(UInt8(ascii: ",")) }
     }
@@ -79,31 +79,31 @@ package struct JSONText: Sendable {
 }
 
 extension String: JSONWritable {
-    package func write(to json: inout JSONText) { json.write { $0.appendJSON(self) } }
+    public func write(to json: inout JSONText) { json.write { $0.appendJSON(self) } }
 }
 
 extension Int64: JSONWritable {
-    package func write(to json: inout JSONText) { json.write { $0.appendJSON(self) } }
+    public func write(to json: inout JSONText) { json.write { $0.appendJSON(self) } }
 }
 
 extension Bool: JSONWritable {
-    package func write(to json: inout JSONText) { json.write { $0.appendJSON(self) } }
+    public func write(to json: inout JSONText) { json.write { $0.appendJSON(self) } }
 }
 
 extension Instant: JSONWritable {
-    package func write(to json: inout JSONText) { json.quote { append(to: &$0) } }
+    public func write(to json: inout JSONText) { json.quote { append(to: &$0) } }
 }
 
 extension TypeID: JSONWritable {
-    package func write(to json: inout JSONText) { json.quote { append(to: &$0) } }
+    public func write(to json: inout JSONText) { json.quote { append(to: &$0) } }
 }
 
 extension Currency: JSONWritable {
-    package func write(to json: inout JSONText) { json.quote { $0 += code.utf8 } }
+    public func write(to json: inout JSONText) { json.quote { $0 += code.utf8 } }
 }
 
 extension Array: JSONWritable where Element: JSONWritable {
-    package func write(to json: inout JSONText) {
+    public func write(to json: inout JSONText) {
         json.list { json in
             for value in self { json.element(value) }
         }
@@ -111,7 +111,7 @@ extension Array: JSONWritable where Element: JSONWritable {
 }
 
 extension Money: JSONWritable {
-    package func write(to json: inout JSONText) {
+    public func write(to json: inout JSONText) {
         json.object { json in
             json.member("amount", amount)
             json.member("currency", currency)
