@@ -101,6 +101,29 @@ import Values
     @Test(arguments: orders) func `an order`(order: Order) throws { try expectSame(order) }
     @Test(arguments: facts) func `what others see of an order`(facts: OrderFacts) throws { try expectSame(facts) }
 
+    @Test func `requests to TicketManager`() throws {
+        let lines = [
+            HoldRequestLine(ticketTypeId: TicketTypeID(), quantity: 2), HoldRequestLine(ticketTypeId: TicketTypeID(), quantity: 0),
+        ]
+        try expectSame(NewHold(eventId: EventID(), lines: []))
+        try expectSame(NewHold(eventId: EventID(), lines: lines, ttlSeconds: 600, accessCode: "sesame \"1\""))
+        try expectSame(HoldBinding(eventId: EventID(), orderId: OrderID(), expiresAt: .now))
+        let units = JSONWritableTests.attendees.map {
+            FulfilmentUnit(unitId: OrderUnitID(), ticketTypeId: TicketTypeID(), attendee: $0)
+        }
+        try expectSame(FulfilmentRequest(eventId: EventID(), holdId: HoldID(), units: units))
+    }
+
+    @Test(arguments: [
+        PaymentChoice(provider: "sandbox"), PaymentChoice(provider: "sandbox", method: "card/1", returnURL: "https://shop.example/?a=1"),
+    ])
+    func `a request for a payment`(choice: PaymentChoice) throws {
+        try expectSame(
+            NewPayment(
+                orderId: OrderID(), organizerId: OrganizerID(), amount: JSONWritableTests.eur, description: "Order \"1\"",
+                buyerEmail: "a@b.example", choice: choice, expiresAt: .now))
+    }
+
     @Test(arguments: zip(orders, [nil, payments[1]]))
     func `the answer to a checkout`(order: Order, payment: Payment?) throws {
         try expectSame(CheckoutAnswer(order: order, orderToken: "secret", payment: payment))
@@ -138,11 +161,11 @@ import Values
         // That of HoldRecord is stored; see HoldLinesTests.
         #expect(
             Set(types) == [
-                "Array", "Attendee", "Balance", "Bool", "Buyer", "Cart", "CartLine", "CheckoutAnswer", "Currency", "Envelope", "Hold",
-                "HoldLine",
-                "HoldRecord.Line", "Instant", "Int64", "Money", "Order", "OrderFacts", "OrderLine", "OrderPaid", "OrderUnit", "Payment",
-                "PaymentAction", "PaymentAttempt", "PaymentDispute", "PaymentRefund", "RefundSummary", "String", "Ticket", "Totals",
-                "TypeID",
+                "Array", "Attendee", "Balance", "Bool", "Buyer", "Cart", "CartLine", "CheckoutAnswer", "Currency", "Envelope",
+                "FulfilmentRequest", "FulfilmentUnit", "Hold", "HoldBinding", "HoldLine", "HoldRecord.Line", "HoldRequestLine", "Instant",
+                "Int64", "Money", "NewHold", "NewPayment", "Order", "OrderFacts", "OrderLine", "OrderPaid", "OrderUnit", "Payment",
+                "PaymentAction", "PaymentAttempt", "PaymentChoice", "PaymentDispute", "PaymentRefund", "RefundSummary", "String", "Ticket",
+                "Totals", "TypeID",
             ], "a new one needs a test here")
     }
 }

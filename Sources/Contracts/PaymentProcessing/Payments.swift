@@ -211,6 +211,20 @@ package struct NewPayment: Codable, Sendable {
     }
 }
 
+extension NewPayment: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("amount", amount)
+            json.member("buyerEmail", buyerEmail)
+            json.member("choice", choice)
+            json.member("description", description)
+            json.member("expiresAt", expiresAt)
+            json.member("orderId", orderId)
+            json.member("organizerId", organizerId)
+        }
+    }
+}
+
 package struct PaymentReceipt: Codable, Sendable {
     package var amount: Money
     package var reference: String?

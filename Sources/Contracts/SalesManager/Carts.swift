@@ -214,6 +214,16 @@ package struct PaymentChoice: Codable, Hashable, Sendable {
     }
 }
 
+extension PaymentChoice: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("method", method)
+            json.member("provider", provider)
+            json.member("returnURL", returnURL)
+        }
+    }
+}
+
 package struct CheckoutRequest: Codable, Sendable {
     package var buyer: Buyer
     package var attendees: [AttendeeEntry]?

@@ -17,6 +17,15 @@ package struct HoldRequestLine: Codable, Hashable, Sendable {
     }
 }
 
+extension HoldRequestLine: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("quantity", quantity)
+            json.member("ticketTypeId", ticketTypeId)
+        }
+    }
+}
+
 package struct NewHold: Codable, Sendable {
     package var eventId: EventID
     package var lines: [HoldRequestLine]
@@ -30,6 +39,17 @@ package struct NewHold: Codable, Sendable {
         self.lines = lines
         self.ttlSeconds = ttlSeconds
         self.accessCode = accessCode
+    }
+}
+
+extension NewHold: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("accessCode", accessCode)
+            json.member("eventId", eventId)
+            json.member("lines", lines)
+            json.member("ttlSeconds", ttlSeconds)
+        }
     }
 }
 
@@ -134,5 +154,15 @@ package struct HoldBinding: Codable, Sendable {
         self.eventId = eventId
         self.orderId = orderId
         self.expiresAt = expiresAt
+    }
+}
+
+extension HoldBinding: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("eventId", eventId)
+            json.member("expiresAt", expiresAt)
+            json.member("orderId", orderId)
+        }
     }
 }

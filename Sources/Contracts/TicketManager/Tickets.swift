@@ -96,6 +96,16 @@ package struct FulfilmentUnit: Codable, Hashable, Sendable {
     }
 }
 
+extension FulfilmentUnit: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("attendee", attendee)
+            json.member("ticketTypeId", ticketTypeId)
+            json.member("unitId", unitId)
+        }
+    }
+}
+
 package struct FulfilmentRequest: Codable, Sendable {
     package var eventId: EventID
     package var holdId: HoldID
@@ -105,6 +115,16 @@ package struct FulfilmentRequest: Codable, Sendable {
         self.eventId = eventId
         self.holdId = holdId
         self.units = units
+    }
+}
+
+extension FulfilmentRequest: JSONWritable {
+    package func write(to json: inout JSONText) {
+        json.object { json in
+            json.member("eventId", eventId)
+            json.member("holdId", holdId)
+            json.member("units", units)
+        }
     }
 }
 

@@ -15,7 +15,7 @@ package struct Consumer: Sendable {
             _ type: Body.Type, _ handle: @escaping @Sendable (Envelope<Body>) async throws -> Void
         ) -> Handler {
             Handler(event: Body.name) { message in
-                let envelope = try JSON.value(Envelope<Body>.self, from: message.json)
+                let envelope = try message.envelope(of: Body.self)
                 try await Correlation.$current.withValue(Correlation(id: "\(message.id)", traceparent: envelope.traceparent)) {
                     try await handle(envelope)
                 }

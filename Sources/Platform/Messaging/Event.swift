@@ -1,3 +1,4 @@
+import Synchronization
 package import Values
 
 /// Something that happened, told to whoever listens. One struct in `Contracts/<Owner>/` per event.
@@ -86,10 +87,23 @@ package struct Message: Sendable {
     package let id: MessageID
     package let name: String
     package let json: String
+    /// What was read of it, by whoever has a copy: within a process several queues hand out the same message.
+    private let reading = Reading()
+
+    private final class Reading: Sendable {
+        let envelope = Mutex<(any Sendable)?>(nil)
+    }
 
     package init(id: MessageID, name: String, json: String) {
         self.id = id
         self.name = name
         self.json = json
+    }
+
+    package func envelope<Body: DomainEvent>(of type: Body.Type) throws -> Envelope<Body> {
+        if let known = reading.envelope.withLock({ $0 }) as? Envelope<Body> { return known }
+        let envelope = try JSON.value(Envelope<Body>.self, from: json)
+        reading.envelope.withLock { $0 = envelope }
+        return envelope
     }
 }
