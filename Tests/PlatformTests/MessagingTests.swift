@@ -17,15 +17,18 @@ struct SomethingHappened: DomainEvent, Equatable {
 enum BrokerKind: String, CaseIterable, Sendable {
     case embedded, rabbitMQ
 
-    /// - Parameter waits: between the tries of a message that fails.
+    /// - Parameters:
+    ///   - waits: between the tries of a message that fails.
+    ///   - patience: of publishers with a consumer in the same process.
     func withBroker<Result>(
-        waits: [TimeSpan] = [.milliseconds(1), .milliseconds(1)], _ body: (any Broker) async throws -> Result
+        waits: [TimeSpan] = [.milliseconds(1), .milliseconds(1)], patience: Duration = .seconds(1),
+        _ body: (any Broker) async throws -> Result
     ) async throws -> Result {
         switch self {
         case .embedded:
             try await Engine.sqlite.withDatabase { database, _ in
                 try await database.migrate(EmbeddedBroker.migrations)
-                return try await body(EmbeddedBroker(database: database, waits: waits))
+                return try await body(EmbeddedBroker(database: database, waits: waits, patience: patience))
             }
         case .rabbitMQ:
             try await RabbitMQServer.with { server, host in
@@ -67,11 +70,6 @@ final class Journal: Sendable {
     func times(_ id: MessageID) -> Int { seen.withLock { $0.times[id] ?? 0 } }
     var all: Set<MessageID> { seen.withLock { Set($0.times.keys) } }
     var count: Int { seen.withLock { $0.count } }
-}
-
-/// Turned by a test, and looked at beside it.
-final class Switch: Sendable {
-    let isOn = Mutex(false)
 }
 
 @Suite struct MessagingTests {
@@ -215,105 +213,6 @@ final class Switch: Sendable {
             let message = MessagingTests.message()
             try await broker.publish([message])
             try await broker.publish([message])
-            #expect(try await broker.queues().first?.ready == 1)
-        }
-    }
-
-    @Test func `the embedded broker hands messages to a consumer that is there, and keeps none of them`() async throws {
-        try await withConsumer { broker, journal, _ in
-            let ids = (0..<600).map { _ in MessageID() }
-            try await broker.publish(ids.map { MessagingTests.message(id: $0) })
-            #expect(journal.all.isSuperset(of: ids), "publishing waits for the consumer")
-            #expect(try await broker.queues().allSatisfy { $0.ready == 0 && $0.waiting == 0 })
-        }
-    }
-
-    @Test func `what a consumer fails with at once counts as its first try`() async throws {
-        try await withConsumer { broker, _, fails in
-            fails.isOn.withLock { $0 = true }
-            let id = MessageID()
-            try await broker.publish([MessagingTests.message(id: id)])
-            try await eventually("it is a dead letter") { try await !broker.deadLetters(in: "q.test", limit: 10).isEmpty }
-            let letter = try #require(try await broker.deadLetters(in: "q.test", limit: 10).first)
-            #expect(letter.message.id == id && letter.attempts == 3 && letter.reason == "as asked")
-        }
-    }
-
-    /// Runs a test beside a consumer of `q.test` that has begun.
-    /// - Parameter body: also gets what was handled, and whether the consumer is to fail.
-    private func withConsumer(
-        _ body: (_ broker: any Broker, _ journal: Journal, _ fails: Switch) async throws -> Void
-    ) async throws {
-        try await BrokerKind.embedded.withBroker { broker in
-            try await broker.declare([QueueDeclaration(name: "q.test", patterns: ["#"])])
-            let (journal, fails) = (Journal(), Switch())
-            let consumer = Task {
-                try await broker.consume("q.test", concurrency: 4) { message in
-                    if fails.isOn.withLock({ $0 }) { return .failed(reason: "as asked") }
-                    journal.add(message.id)
-                    return .handled
-                }
-            }
-            defer { consumer.cancel() }
-            try await broker.publish([MessagingTests.message()])
-            try await eventually("it has begun") { journal.count == 1 }
-            try await body(broker, journal, fails)
-        }
-    }
-
-    @Test func `a consumer that is held up keeps no publisher waiting, and no other consumer`() async throws {
-        try await BrokerKind.embedded.withBroker { broker in
-            try await broker.declare(["a.test", "b.test"].map { QueueDeclaration(name: $0, patterns: ["#"]) })
-            let (stuck, free) = (Journal(), Journal())
-            let isHeldUp = Switch()
-            let consumers = [("a.test", stuck), ("b.test", free)].map { queue, journal in
-                Task {
-                    try await broker.consume(queue, concurrency: 4) { message in
-                        while queue == "a.test", isHeldUp.isOn.withLock({ $0 }) { try? await Task.sleep(for: .milliseconds(5)) }
-                        journal.add(message.id)
-                        return .handled
-                    }
-                }
-            }
-            defer { consumers.forEach { $0.cancel() } }
-            try await broker.publish([MessagingTests.message()])
-            try await eventually("both have begun") { stuck.count == 1 && free.count == 1 }
-            isHeldUp.isOn.withLock { $0 = true }
-            let ids = (0..<10).map { _ in MessageID() }
-            for id in ids { try await broker.publish([MessagingTests.message(id: id)]) }
-            #expect(free.all.isSuperset(of: ids))
-            #expect(stuck.count == 1)
-            #expect(try await broker.queues().map(\.ready) == [10, 0], "what is in hand is kept as well")
-            isHeldUp.isOn.withLock { $0 = false }
-            try await eventually("all are handled") { stuck.all.isSuperset(of: ids) }
-            try await eventually("nothing is left") { try await broker.queues().allSatisfy { $0.ready == 0 && $0.waiting == 0 } }
-        }
-    }
-
-    @Test func `messages are kept where the consumer stops before it has taken them`() async throws {
-        try await BrokerKind.embedded.withBroker { broker in
-            try await broker.declare([QueueDeclaration(name: "q.test", patterns: ["#"])])
-            let begun = Journal()
-            let isHeldUp = Mutex(false)
-            let consumer = Task {
-                try await broker.consume("q.test", concurrency: 4) { message in
-                    begun.add(message.id)
-                    while isHeldUp.withLock({ $0 }) { try? await Task.sleep(for: .milliseconds(5)) }
-                    return .handled
-                }
-            }
-            try await broker.publish([MessagingTests.message()])
-            try await eventually("it has begun") { begun.count == 1 }
-            isHeldUp.withLock { $0 = true }
-            let (first, second) = (MessageID(), MessageID())
-            async let inHand: Void = broker.publish([MessagingTests.message(id: first)])
-            try await eventually("it is in hand") { begun.all.contains(first) }
-            async let behind: Void = broker.publish([MessagingTests.message(id: second)])
-            consumer.cancel()
-            isHeldUp.withLock { $0 = false }
-            _ = try await (inHand, behind)
-            try await consumer.value
-            #expect(!begun.all.contains(second))
             #expect(try await broker.queues().first?.ready == 1)
         }
     }

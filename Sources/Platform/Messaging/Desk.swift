@@ -3,42 +3,48 @@ import Synchronization
 /// Where publishers hand messages to the consumer of a queue in the same process, with no row in between.
 final class Desk: Sendable {
     private struct State {
-        var consumers = 0
+        var isOpen = false
         var waiting: [Parcel] = []
-        var inHand: [Parcel] = []
+        var inHand: Parcel?
     }
-
-    /// How long a publisher waits, so that a consumer which is held up does not hold up the others.
-    private static let patience = Duration.seconds(1)
 
     /// Wakes the consumer.
     let signal = Signal()
+    /// How long a publisher waits, so that a consumer which is held up does not hold up the others.
+    private let patience: Duration
     private let state = Mutex(State())
 
-    /// For publishers. Nil where the messages have to be kept: nobody is here, or did not handle them in time. They may be handled all
-    /// the same.
-    func handOver(_ messages: [Message]) async -> [Outcome]? {
+    init(patience: Duration) {
+        self.patience = patience
+    }
+
+    /// For publishers. Returns when the consumer has handled the messages, or it is clear that it will take its time: nobody is here, or
+    /// somebody has waited in vain.
+    func handOver(_ messages: [Message]) async -> Parcel {
         let parcel = Parcel(messages)
         let isTaken = state.withLock { state in
-            guard state.consumers > 0, !state.inHand.contains(where: \.isKept) else { return false }
+            guard state.isOpen, state.inHand?.isKept != true, !state.waiting.contains(where: \.isKept) else { return false }
             state.waiting.append(parcel)
             return true
         }
-        guard isTaken else { return nil }
-        signal.send()
-        return await parcel.outcomes(atMost: Desk.patience)
+        if isTaken {
+            signal.send()
+            await parcel.wait(atMost: patience)
+        }
+        return parcel
     }
 
-    /// For the consumer: parcels come from now on.
+    /// For the consumer, of which there is one: parcels come from now on.
     func open() {
-        state.withLock { $0.consumers += 1 }
+        state.withLock { state in
+            precondition(!state.isOpen, "a queue has one consumer in a process")
+            state.isOpen = true
+        }
     }
 
     func close() {
         let left = state.withLock { state in
-            state.consumers -= 1
-            guard state.consumers == 0 else { return [Parcel]() }
-            defer { state.waiting = [] }
+            defer { state = State() }
             return state.waiting
         }
         for parcel in left { parcel.refuse() }
@@ -49,8 +55,8 @@ final class Desk: Sendable {
         state.withLock { state in
             while !state.waiting.isEmpty {
                 let parcel = state.waiting.removeFirst()
-                guard parcel.take() else { continue }
-                state.inHand.append(parcel)
+                guard !parcel.isKept else { continue }
+                state.inHand = parcel
                 return parcel
             }
             return nil
@@ -59,61 +65,49 @@ final class Desk: Sendable {
 
     /// False where the publisher has kept the messages meanwhile, so that the outcomes are to be recorded.
     func finish(_ parcel: Parcel, _ outcomes: [Outcome]) -> Bool {
-        state.withLock { state in state.inHand.removeAll { $0 === parcel } }
+        state.withLock { $0.inHand = nil }
         return parcel.finish(outcomes)
     }
 }
 
 /// Messages that a publisher hands over together.
 final class Parcel: Sendable {
-    private enum State {
-        case waiting, inHand
-        case handled([Outcome])
-        /// The publisher waits no longer.
-        case kept
+    private struct State {
+        /// The publisher waits no longer, and keeps what is not handled.
+        var isKept = false
+        /// Also those that come too late.
+        var outcomes: [Outcome]?
     }
 
     let messages: [Message]
-    private let state = Mutex(State.waiting)
+    private let state = Mutex(State())
     private let end = Signal()
 
-    init(_ messages: [Message]) {
+    fileprivate init(_ messages: [Message]) {
         self.messages = messages
     }
 
-    fileprivate var isKept: Bool {
-        state.withLock { if case .kept = $0 { true } else { false } }
-    }
+    /// What became of the messages, by now.
+    var outcomes: [Outcome]? { state.withLock { $0.outcomes } }
 
-    fileprivate func take() -> Bool {
-        state.withLock { state in
-            guard case .waiting = state else { return false }
-            state = .inHand
-            return true
-        }
-    }
+    fileprivate var isKept: Bool { state.withLock { $0.isKept } }
 
     fileprivate func finish(_ outcomes: [Outcome]) -> Bool {
         let isAwaited = state.withLock { state in
-            if case .kept = state { return false }
-            state = .handled(outcomes)
-            return true
+            state.outcomes = outcomes
+            return !state.isKept
         }
         end.send()
         return isAwaited
     }
 
     fileprivate func refuse() {
-        state.withLock { $0 = .kept }
+        state.withLock { $0.isKept = true }
         end.send()
     }
 
-    fileprivate func outcomes(atMost limit: Duration) async -> [Outcome]? {
+    fileprivate func wait(atMost limit: Duration) async {
         await end.wait(atMost: limit)
-        return state.withLock { state in
-            if case .handled(let outcomes) = state { return outcomes }
-            state = .kept
-            return nil
-        }
+        state.withLock { $0.isKept = $0.outcomes == nil }
     }
 }

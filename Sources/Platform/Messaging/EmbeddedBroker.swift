@@ -7,7 +7,7 @@ package import Values
 ///
 /// A published message goes to the consumers that want it, and whoever published it waits for them. What is not handled at once is one
 /// row per queue: the queue has no consumer, or one that takes its time, or one that failed. A row that was handled is deleted, a failed
-/// one waits, a hopeless one is kept as a dead letter. A message that is published again while it waits is noticed by its id.
+/// one waits, a hopeless one is kept as a dead letter. A message that is published again is handed out again, and kept once.
 package final class EmbeddedBroker: Broker {
     package static let migrations = [
         Migration(
@@ -38,6 +38,7 @@ package final class EmbeddedBroker: Broker {
 
     private let database: Database
     private let waits: [TimeSpan]
+    private let patience: Duration
     private let queues = Mutex<[String: Queue]>([:])
 
     private struct Queue: Sendable {
@@ -45,9 +46,11 @@ package final class EmbeddedBroker: Broker {
         let desk: Desk
     }
 
-    package init(database: Database, waits: [TimeSpan] = RetryPolicy.waits) {
+    /// - Parameter patience: how long a publisher waits for a consumer before it keeps its messages.
+    package init(database: Database, waits: [TimeSpan] = RetryPolicy.waits, patience: Duration = .seconds(1)) {
         self.database = database
         self.waits = waits
+        self.patience = patience
     }
 
     package func declare(_ queues: [QueueDeclaration]) async throws {
@@ -62,50 +65,52 @@ package final class EmbeddedBroker: Broker {
             }
         }
         self.queues.withLock { known in
-            for queue in queues { known[queue.name] = Queue(patterns: queue.patterns, desk: known[queue.name]?.desk ?? Desk()) }
+            for queue in queues { known[queue.name] = Queue(patterns: queue.patterns, desk: known[queue.name]?.desk ?? Desk(patience: patience)) }
         }
     }
 
     package func publish(_ messages: [Message]) async throws {
         let names = Set(messages.map(\.name))
         let queues = queues.withLock { $0 }
-        let left = await withTaskGroup(of: [Left].self) { group in
+        let deliveries = await withTaskGroup(of: Delivery.self) { group in
             for (name, queue) in queues {
                 let wanted = names.filter { name in queue.patterns.contains { topic($0, matches: name) } }
                 guard !wanted.isEmpty else { continue }
-                group.addTask { await EmbeddedBroker.handOver(messages.filter { wanted.contains($0.name) }, to: name, queue.desk) }
+                group.addTask { Delivery(queue: name, parcel: await queue.desk.handOver(messages.filter { wanted.contains($0.name) })) }
             }
-            return await group.reduce(into: []) { $0 += $1 }
+            return await group.reduce(into: []) { $0.append($1) }
         }
-        guard !left.isEmpty else { return }
+        let late = deliveries.filter { !$0.left.isEmpty }
+        guard !late.isEmpty else { return }
         try await database.write { [self] tx in
             let now = try tx.now
+            // What was handled while this waited for its turn is left out.
             try tx.insert(
-                "INSERT INTO delivery (queue, event_id, name, json, published_at, available_at, attempts, is_dead, reason) VALUES", left,
-                "ON CONFLICT DO NOTHING"
+                "INSERT INTO delivery (queue, event_id, name, json, published_at, available_at, attempts, is_dead, reason) VALUES",
+                late.flatMap { delivery in delivery.left.map { (delivery.queue, $0, $1) } }, "ON CONFLICT DO NOTHING"
             ) { rows, left in
-                let (message, attempts) = (left.message, left.failure == nil ? 0 : 1)
+                let (queue, message, failure) = left
+                let attempts = failure == nil ? 0 : 1
                 let (isDead, next) = fate(after: attempts, at: now)
-                rows.append(left.queue, message.id, message.name, message.json, now, next, attempts, isDead, left.failure)
+                rows.append(queue, message.id, message.name, message.json, now, next, attempts, isDead, failure)
             }
         }
-        for name in Set(left.map(\.queue)) { queues[name]?.desk.signal.send() }
+        for delivery in late { queues[delivery.queue]?.desk.signal.send() }
     }
 
-    /// What a queue's consumer has not handled, and has to be kept for it.
-    private struct Left: Sendable {
+    /// What was handed over to the consumer of a queue.
+    private struct Delivery: Sendable {
         let queue: String
-        let message: Message
-        /// Why it failed; nil where it was not tried.
-        var failure: String?
-    }
+        let parcel: Parcel
 
-    private static func handOver(_ messages: [Message], to queue: String, _ desk: Desk) async -> [Left] {
-        guard let outcomes = await desk.handOver(messages) else { return messages.map { Left(queue: queue, message: $0) } }
-        return zip(messages, outcomes).compactMap { message, outcome in
-            switch outcome {
-            case .handled: nil
-            case .failed(let reason): Left(queue: queue, message: message, failure: reason)
+        /// What has to be kept for it, by now, and why it failed; nil where it was not tried.
+        var left: [(message: Message, failure: String?)] {
+            guard let outcomes = parcel.outcomes else { return parcel.messages.map { ($0, nil) } }
+            return zip(parcel.messages, outcomes).compactMap { message, outcome in
+                switch outcome {
+                case .handled: nil
+                case .failed(let reason): (message, reason)
+                }
             }
         }
     }
@@ -125,7 +130,9 @@ package final class EmbeddedBroker: Broker {
             defer { desk.close() }
             var rows = Pace()
             var wasFull = false
+            var oldDeadLetters = Pace(every: .seconds(3_600))
             while !Task.isCancelled, !Task.isShuttingDownGracefully {
+                if oldDeadLetters.begins() { try await forgetOldDeadLetters(in: queue) }
                 let parcel = desk.next()
                 if let parcel {
                     let outcomes = await handleAll(parcel.messages, concurrency: concurrency, handle)
@@ -200,17 +207,22 @@ package final class EmbeddedBroker: Broker {
                     try tx.execute(
                         """
                         UPDATE delivery SET attempts = \(attempts + 1), reason = \(reason), is_dead = \(isDead), available_at = \(next)
-                        WHERE queue = \(queue) AND event_id = \(message.id)
+                        WHERE queue = \(queue) AND event_id = \(message.id) AND attempts = \(attempts) AND is_dead = FALSE
                         """)
                 }
             }
             try tx.inChunks(handled) { ids in
                 _ = try tx.execute("DELETE FROM delivery WHERE queue = \(queue) AND event_id IN \(list: ids)")
             }
+        }
+    }
+
+    private func forgetOldDeadLetters(in queue: String) async throws {
+        _ = try await database.write { tx in
             try tx.execute(
                 """
                 DELETE FROM delivery WHERE queue = \(queue) AND is_dead = TRUE
-                    AND available_at < \(now - EmbeddedBroker.deadLetterRetention)
+                    AND available_at < \(tx.now - EmbeddedBroker.deadLetterRetention)
                 """)
         }
     }

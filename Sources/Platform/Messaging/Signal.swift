@@ -1,6 +1,5 @@
 import Dispatch
 import Synchronization
-import Values
 
 /// Wakes one waiter; signals that arrive while nobody waits count as one.
 ///
@@ -11,7 +10,7 @@ package final class Signal: Sendable {
     fileprivate struct State {
         var isSet = false
         var waiter: CheckedContinuation<Void, Never>?
-        var end = Instant(microseconds: .max)
+        var end: ContinuousClock.Instant?
     }
 
     private let state = Mutex(State())
@@ -30,8 +29,7 @@ package final class Signal: Sendable {
 
     /// Returns at the next signal, about `limit` later, or when the task is cancelled.
     package func wait(atMost limit: Duration) async {
-        let (seconds, attoseconds) = limit.components
-        let end = Instant.now + TimeSpan(microseconds: min(seconds, 1_000_000) * 1_000_000 + attoseconds / 1_000_000_000_000)
+        let end = ContinuousClock.now + limit
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
@@ -50,8 +48,8 @@ package final class Signal: Sendable {
         }
     }
 
-    fileprivate func endWait(before now: Instant) {
-        let waiter = state.withLock { state in state.end <= now ? state.takeWaiter() : nil }
+    fileprivate func endWait(before now: ContinuousClock.Instant) {
+        let waiter = state.withLock { state in state.end.map { $0 <= now } == true ? state.takeWaiter() : nil }
         waiter?.resume()
     }
 }
@@ -60,7 +58,7 @@ extension Signal.State {
     fileprivate mutating func takeWaiter() -> CheckedContinuation<Void, Never>? {
         defer {
             waiter = nil
-            end = Instant(microseconds: .max)
+            end = nil
         }
         return waiter
     }
@@ -89,7 +87,7 @@ private final class SignalClock: Sendable {
     }
 
     private func tick() {
-        let now = Instant.now
+        let now = ContinuousClock.now
         for watched in signals.withLock({ $0 }) { watched.signal?.endWait(before: now) }
         queue.asyncAfter(deadline: .now() + .milliseconds(100)) { [self] in tick() }
     }

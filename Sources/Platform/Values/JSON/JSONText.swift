@@ -60,7 +60,7 @@ public struct JSONText: Sendable {
         bytes.append(UInt8(ascii: ":"))
     }
 
-    /// From what stands before, if anything does: a value that ends with a bracket ends with a closing one, and a text with its quotes.
+    /// A comma, but for what comes first: nothing else stands behind an opening bracket.
     mutating func separate() {
         let last = bytes[bytes.count - 1]
         if last != UInt8(ascii: "{"), last != UInt8(ascii: "[") { bytes.append(UInt8(ascii: ",")) }
