@@ -105,7 +105,9 @@ import Values
         NewHold(eventId: EventID(), lines: []),
         NewHold(
             eventId: EventID(),
-            lines: [HoldRequestLine(ticketTypeId: TicketTypeID(), quantity: 2), HoldRequestLine(ticketTypeId: TicketTypeID(), quantity: 0)],
+            lines: [
+                HoldRequestLine(ticketTypeId: TicketTypeID(), quantity: 2), HoldRequestLine(ticketTypeId: TicketTypeID(), quantity: 0),
+            ],
             ttlSeconds: 600, accessCode: "sesame \"1\""),
     ]
     private static let binding = HoldBinding(eventId: EventID(), orderId: OrderID(), expiresAt: .now)

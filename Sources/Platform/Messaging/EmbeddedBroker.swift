@@ -65,7 +65,9 @@ package final class EmbeddedBroker: Broker {
             }
         }
         self.queues.withLock { known in
-            for queue in queues { known[queue.name] = Queue(patterns: queue.patterns, desk: known[queue.name]?.desk ?? Desk(patience: patience)) }
+            for queue in queues {
+                known[queue.name] = Queue(patterns: queue.patterns, desk: known[queue.name]?.desk ?? Desk(patience: patience))
+            }
         }
     }
 
